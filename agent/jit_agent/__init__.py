@@ -1,0 +1,1 @@
+"""The host's unprivileged agent: everything that faces the network."""

@@ -1,0 +1,1 @@
+"""The host's root part: gives rights only for bytes the server signed, and takes them away."""

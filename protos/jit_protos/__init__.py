@@ -1,0 +1,1 @@
+"""The contracts between host, server and people; see SPEC.md."""

@@ -1,0 +1,1 @@
+"""jitctl, the command of approvers, administrators and auditors."""

@@ -1,0 +1,1 @@
+"""The central server: policy, requests, approvals, grants, audit."""
