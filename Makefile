@@ -1,0 +1,43 @@
+# jit: make help shows what there is.  Needs root on a Debian machine; tests/setup
+# installs what is missing and keeps every cache outside this folder.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+LEVELS := unit contract integration architecture system
+# Everything a rule runs comes from the environment that tests/setup prepares.
+WITH_ENV = venv=$$(tests/setup) && export PATH="$$venv/bin:$$PATH" &&
+
+.PHONY: help demo test check bench lab down deb protos clean
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: ## the whole story on a throwaway host: ask, approve, become root, be gone on time
+	@$(WITH_ENV) python tests/demo/demo.py
+
+test: ## everything: quick checks, then every level of tests, booted hosts included
+	@$(WITH_ENV) ruff check && ruff format --check && mypy && \
+	python -m pytest $(LEVELS:%=--require-level %) tests
+
+check: ## the quick part of it: format, lint, types, imports, stubs, unit tests
+	@$(WITH_ENV) ruff check && ruff format --check && mypy && \
+	python -m pytest -q tests/unit tests/architecture
+
+bench: ## figures as ratios against the real alternative; writes build/bench.json
+	@$(WITH_ENV) python tests/bench/bench.py
+
+lab: ## boot the lab: a server and two hosts, ready to play with
+	@$(WITH_ENV) tests/lab/lab up
+	@echo 'now try: tests/lab/lab exec web1 -u alice -t -- jit sudo id'
+
+down: ## end the lab
+	@tests/lab/lab down
+
+deb: ## the packages, in build/deb
+	@$(WITH_ENV) packaging/build
+
+protos: ## write the protobuf stubs anew
+	@$(WITH_ENV) "$$JIT_CODEGEN_PYTHON" protos/generate.py
+
+clean: ## remove what builds left in this folder
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,40 @@
+"""What must never stand in the repository."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+REGISTRY = re.compile(r"https?://[^\s/]*(?:debian|pypi|pythonhosted|npmjs|npm)[^\s]*")
+
+
+def tracked() -> list[Path]:
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in names.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_no_file_names_the_host_of_a_package_registry() -> None:
+    """Mirrors come from the configuration of the machine that builds."""
+    found = [
+        f"{path.relative_to(ROOT)}: {match.group()}"
+        for path in tracked()
+        if (text := _text(path)) is not None
+        for match in REGISTRY.finditer(text)
+    ]
+    assert found == []
+
+
+def test_every_locked_requirement_has_a_hash() -> None:
+    for path in (ROOT / "packaging" / "requirements").glob("*.txt"):
+        pins = re.findall(r"^[a-z0-9._-]+==.*(?:\n .*)*", path.read_text(encoding="utf-8"), re.MULTILINE | re.IGNORECASE)
+        assert pins
+        assert [pin.splitlines()[0] for pin in pins if "--hash=sha256:" not in pin] == []
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return None
