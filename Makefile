@@ -37,7 +37,7 @@ deb: ## the packages, in build/deb
 	@$(WITH_ENV) packaging/build
 
 protos: ## write the protobuf stubs anew
-	@$(WITH_ENV) "$$JIT_CODEGEN_PYTHON" protos/generate.py
+	@$(WITH_ENV) "$$venv/codegen/bin/python" protos/generate.py
 
 clean: ## remove what builds left in this folder
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

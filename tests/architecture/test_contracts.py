@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import os
 import pkgutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_stubs_are_what_the_proto_files_say() -> None:
     done = subprocess.run(
-        [os.environ["JIT_CODEGEN_PYTHON"], str(ROOT / "protos" / "generate.py"), "--check"],
+        [str(Path(sys.prefix) / "codegen" / "bin" / "python"), str(ROOT / "protos" / "generate.py"), "--check"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -40,13 +40,13 @@ def _fields_of(message: Descriptor) -> Iterator[FieldDescriptor]:
 
 
 def test_every_field_says_how_sensitive_it_is() -> None:
-    unclassified = [f.full_name for f in fields() if not f.GetOptions().HasExtension(classify_pb2.__dict__["class"])]
+    unclassified = [f.full_name for f in fields() if not f.GetOptions().HasExtension(classify_pb2.sensitivity)]
     assert unclassified == []
 
 
 def test_whatever_proves_identity_is_secret() -> None:
     secret = {
-        f.name for f in fields() if f.GetOptions().Extensions[classify_pb2.__dict__["class"]] == classify_pb2.CLASS_SECRET
+        f.name for f in fields() if f.GetOptions().Extensions[classify_pb2.sensitivity] == classify_pb2.CLASS_SECRET
     }
     assert {"otp", "password", "token", "mfa_token", "uri", "qr"} <= secret
     named = {f.name for f in fields()} & {"otp", "password", "token", "mfa_token", "secret", "private_key"}

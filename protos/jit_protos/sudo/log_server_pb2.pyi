@@ -4,6 +4,10 @@ isort:skip_file
 sudo's own log server protocol, written down for us from sudo_logsrv.proto(5);
 message and field numbers are sudo's.  On the wire each message has a 32-bit
 big-endian length before it.
+
+What sudo calls `string` but fills with whatever bytes a user typed is `bytes`
+here: the two are the same on the wire, and a file name that is not UTF-8 must
+not make a record unreadable.
 """
 
 from collections import abc as _abc
@@ -148,11 +152,11 @@ class InfoMessage(_message.Message):
 
         STRINGS_FIELD_NUMBER: _builtins.int
         @_builtins.property
-        def strings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+        def strings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
         def __init__(
             self,
             *,
-            strings: _abc.Iterable[_builtins.str] | None = ...,
+            strings: _abc.Iterable[_builtins.bytes] | None = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -183,9 +187,9 @@ class InfoMessage(_message.Message):
     STRVAL_FIELD_NUMBER: _builtins.int
     STRLISTVAL_FIELD_NUMBER: _builtins.int
     NUMLISTVAL_FIELD_NUMBER: _builtins.int
-    key: _builtins.str
+    key: _builtins.bytes
     numval: _builtins.int
-    strval: _builtins.str
+    strval: _builtins.bytes
     @_builtins.property
     def strlistval(self) -> Global___InfoMessage.StringList: ...
     @_builtins.property
@@ -193,9 +197,9 @@ class InfoMessage(_message.Message):
     def __init__(
         self,
         *,
-        key: _builtins.str = ...,
+        key: _builtins.bytes = ...,
         numval: _builtins.int = ...,
-        strval: _builtins.str = ...,
+        strval: _builtins.bytes = ...,
         strlistval: Global___InfoMessage.StringList | None = ...,
         numlistval: Global___InfoMessage.NumberList | None = ...,
     ) -> None: ...
@@ -243,7 +247,7 @@ class RejectMessage(_message.Message):
     SUBMIT_TIME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     INFO_MSGS_FIELD_NUMBER: _builtins.int
-    reason: _builtins.str
+    reason: _builtins.bytes
     @_builtins.property
     def submit_time(self) -> Global___TimeSpec: ...
     @_builtins.property
@@ -252,7 +256,7 @@ class RejectMessage(_message.Message):
         self,
         *,
         submit_time: Global___TimeSpec | None = ...,
-        reason: _builtins.str = ...,
+        reason: _builtins.bytes = ...,
         info_msgs: _abc.Iterable[Global___InfoMessage] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["submit_time", b"submit_time"]  # noqa: Y015
@@ -274,8 +278,8 @@ class ExitMessage(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     exit_value: _builtins.int
     dumped_core: _builtins.bool
-    signal: _builtins.str
-    error: _builtins.str
+    signal: _builtins.bytes
+    error: _builtins.bytes
     @_builtins.property
     def run_time(self) -> Global___TimeSpec: ...
     def __init__(
@@ -284,8 +288,8 @@ class ExitMessage(_message.Message):
         run_time: Global___TimeSpec | None = ...,
         exit_value: _builtins.int = ...,
         dumped_core: _builtins.bool = ...,
-        signal: _builtins.str = ...,
-        error: _builtins.str = ...,
+        signal: _builtins.bytes = ...,
+        error: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["run_time", b"run_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -302,7 +306,7 @@ class AlertMessage(_message.Message):
     ALERT_TIME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     INFO_MSGS_FIELD_NUMBER: _builtins.int
-    reason: _builtins.str
+    reason: _builtins.bytes
     @_builtins.property
     def alert_time(self) -> Global___TimeSpec: ...
     @_builtins.property
@@ -311,7 +315,7 @@ class AlertMessage(_message.Message):
         self,
         *,
         alert_time: Global___TimeSpec | None = ...,
-        reason: _builtins.str = ...,
+        reason: _builtins.bytes = ...,
         info_msgs: _abc.Iterable[Global___InfoMessage] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["alert_time", b"alert_time"]  # noqa: Y015
@@ -328,13 +332,13 @@ class RestartMessage(_message.Message):
 
     LOG_ID_FIELD_NUMBER: _builtins.int
     RESUME_POINT_FIELD_NUMBER: _builtins.int
-    log_id: _builtins.str
+    log_id: _builtins.bytes
     @_builtins.property
     def resume_point(self) -> Global___TimeSpec: ...
     def __init__(
         self,
         *,
-        log_id: _builtins.str = ...,
+        log_id: _builtins.bytes = ...,
         resume_point: Global___TimeSpec | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["resume_point", b"resume_point"]  # noqa: Y015
@@ -377,14 +381,14 @@ class CommandSuspend(_message.Message):
 
     DELAY_FIELD_NUMBER: _builtins.int
     SIGNAL_FIELD_NUMBER: _builtins.int
-    signal: _builtins.str
+    signal: _builtins.bytes
     @_builtins.property
     def delay(self) -> Global___TimeSpec: ...
     def __init__(
         self,
         *,
         delay: Global___TimeSpec | None = ...,
-        signal: _builtins.str = ...,
+        signal: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["delay", b"delay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -399,11 +403,11 @@ class ClientHello(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CLIENT_ID_FIELD_NUMBER: _builtins.int
-    client_id: _builtins.str
+    client_id: _builtins.bytes
     def __init__(
         self,
         *,
-        client_id: _builtins.str = ...,
+        client_id: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...

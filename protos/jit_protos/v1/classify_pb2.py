@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cjit_protos/v1/classify.proto\x12\x06jit.v1\x1a google/protobuf/descriptor.proto*?\n\x05\x43lass\x12\x10\n\x0c\x43LASS_SECRET\x10\x00\x12\x12\n\x0e\x43LASS_PERSONAL\x10\x01\x12\x10\n\x0c\x43LASS_PUBLIC\x10\x02:=\n\x05\x63lass\x12\x1d.google.protobuf.FieldOptions\x18\x9b\x8d\x03 \x01(\x0e\x32\r.jit.v1.Classb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cjit_protos/v1/classify.proto\x12\x06jit.v1\x1a google/protobuf/descriptor.proto*?\n\x05\x43lass\x12\x10\n\x0c\x43LASS_SECRET\x10\x00\x12\x12\n\x0e\x43LASS_PERSONAL\x10\x01\x12\x10\n\x0c\x43LASS_PUBLIC\x10\x02:C\n\x0bsensitivity\x12\x1d.google.protobuf.FieldOptions\x18\x9b\x8d\x03 \x01(\x0e\x32\r.jit.v1.Classb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)

@@ -44,5 +44,5 @@ CLASS_PUBLIC: Class.ValueType  # 2
 """Identifiers, states, times and settings."""
 Global___Class: _TypeAlias = Class  # noqa: Y015
 
-CLASS_FIELD_NUMBER: _builtins.int
-class: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___Class.ValueType]
+SENSITIVITY_FIELD_NUMBER: _builtins.int
+sensitivity: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___Class.ValueType]
