@@ -1,1 +1,3 @@
 """The jit command; standard library only."""
+
+VERSION = "0.1.0"

@@ -1,0 +1,177 @@
+"""From the roles that would do to a request on the server: choose, ask for what is missing, send.
+
+Flags win over questions.  With `-n` or without a terminal nothing is asked, and
+the error names every flag that is missing.  MFA fails closed (S9): no answer to
+the question for the code is a denial.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jit_cli import agent_client, duration
+from jit_cli.answers import Choice, Plan, Request
+from jit_cli.errors import Failure, Interrupted, usage
+from jit_cli.fields import Fields
+from jit_cli.options import Parsed
+from jit_cli.prompt import NoTerminal, Terminal
+from jit_cli.terminal import complain, say
+from jit_cli.words import any_of, plural
+
+# The first code and two more.
+_CODES = 3
+
+
+@dataclass(slots=True)
+class _Answers:
+    """What goes with the request; empty where nothing was said yet."""
+
+    reason: str
+    ticket: str
+    otp: str
+    duration_s: int
+
+
+def send(plan: Plan, ask: dict[str, object], parsed: Parsed) -> Request:
+    """Ask for a role of the plan; return the request.  Raises `Failure` when that is impossible or refused."""
+    try:
+        if parsed.given("non-interactive"):
+            return _send(plan, ask, parsed, None)
+        try:
+            terminal = Terminal()
+        except NoTerminal:
+            return _send(plan, ask, parsed, None)
+        with terminal:
+            return _send(plan, ask, parsed, terminal)
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; nothing was asked for") from None
+
+
+def _send(plan: Plan, ask: dict[str, object], parsed: Parsed, terminal: Terminal | None) -> Request:
+    choice = _choose(plan, parsed, terminal)
+    answers = _Answers(
+        reason=parsed.text("reason"), ticket=parsed.text("ticket"), otp=_code(parsed.text("otp")), duration_s=0
+    )
+    if parsed.given("duration"):
+        answers.duration_s = duration.parse(parsed.text("duration"))
+        if answers.duration_s > choice.max_s:
+            raise Failure(
+                "invalid",
+                f"{parsed.text('duration')} is longer than {choice.role} allows",
+                f"at most {duration.words(choice.max_s)}",
+            )
+    if choice.mfa and not plan.mfa_enrolled:
+        raise Failure(
+            "unauthenticated",
+            f"{choice.role} needs a one-time code, and you have no second factor yet",
+            "ask an administrator for an enrolment token, then run `jit mfa enroll`",
+        )
+    _fill(choice, answers, terminal)
+    asked_for_code = choice.mfa and not parsed.given("otp")
+    codes = 1
+    while True:
+        try:
+            return _submit(choice, ask, answers)
+        except Failure as failure:
+            if failure.code != "unauthenticated" or not asked_for_code or terminal is None or codes == _CODES:
+                raise
+            complain(failure.message, failure.hint)
+        answers.otp = _ask_code(terminal)
+        codes += 1
+
+
+def _choose(plan: Plan, parsed: Parsed, terminal: Terminal | None) -> Choice:
+    choices = plan.choices
+    if not choices:
+        raise refused(plan)
+    if len(choices) == 1:
+        return choices[0]
+    if terminal is None:
+        raise usage(f"several roles fit: {', '.join(choice.role for choice in choices)}", "pick one with -r ROLE")
+    say("Several roles allow this:")
+    index = terminal.choose("Which one", [f"{choice.role}: {summary(choice)}" for choice in choices])
+    if index is None:
+        raise usage("no role was chosen; nothing was asked for", "pick one with -r ROLE")
+    return choices[index]
+
+
+def _fill(choice: Choice, answers: _Answers, terminal: Terminal | None) -> None:
+    lacking = [
+        flag
+        for flag, needed in (
+            ("-m REASON", choice.reason and not answers.reason),
+            ("-t TICKET", choice.ticket and not answers.ticket),
+            ("--otp CODE", choice.mfa and not answers.otp),
+        )
+        if needed
+    ]
+    if not lacking:
+        return
+    if terminal is None:
+        raise usage(
+            f"{choice.role} needs more, and there is no terminal to ask on (or -n was given)",
+            f"add {' and '.join(lacking)}",
+        )
+    say(f"{choice.role}: {summary(choice)}")
+    if choice.reason and not answers.reason:
+        answers.reason = _required(terminal.ask("Reason"), "reason", "-m REASON")
+    if choice.ticket and not answers.ticket:
+        answers.ticket = _required(terminal.ask("Ticket"), "ticket", "-t TICKET")
+    if choice.mfa and not answers.otp:
+        answers.otp = _ask_code(terminal)
+
+
+def _required(answer: str | None, what: str, flag: str) -> str:
+    if answer is None:
+        raise usage(f"no {what} was given; nothing was asked for", f"type one, or add {flag}")
+    return answer
+
+
+def _ask_code(terminal: Terminal) -> str:
+    answer = terminal.ask("One-time code")
+    if answer is None:
+        raise Failure("unauthenticated", "no one-time code was given; nothing was asked for")
+    return _code(answer)
+
+
+def _code(text: str) -> str:
+    # Authenticators show the digits in groups.
+    return "".join(text.split())
+
+
+def _submit(choice: Choice, ask: dict[str, object], answers: _Answers) -> Request:
+    try:
+        answer = agent_client.ask(
+            "request",
+            role=choice.role,
+            ask=ask,
+            duration_s=answers.duration_s,
+            reason=answers.reason,
+            ticket=answers.ticket,
+            otp=answers.otp,
+        )
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted while asking", "`jit status` shows whether the request arrived") from None
+    return Request.read(Fields(answer).object("request"))
+
+
+def summary(choice: Choice) -> str:
+    """One line: what the role is for, how long it lasts, and who has to agree."""
+    parts = [choice.description] if choice.description else []
+    parts.append(f"{duration.words(choice.default_s)} (at most {duration.words(choice.max_s)})")
+    parts.append(
+        f"{plural(choice.approvals, 'approval')} by {any_of(choice.approvers)}"
+        if choice.approvals
+        else "no approval needed"
+    )
+    return " · ".join(parts)
+
+
+def refused(plan: Plan) -> Failure:
+    """Why nothing fits: the nearest refusal in one line, and what would work."""
+    if not plan.refusals:
+        return Failure("denied", "no role of yours on this host allows this", "see `jit ls`")
+    first = plan.refusals[0]
+    for other in plan.refusals[1:]:
+        say(f"{other.role or 'this host'}: {other.why}", f" ({other.hint})" if other.hint else "")
+    return Failure("denied", f"{first.role}: {first.why}" if first.role else first.why, first.hint or "see `jit ls`")

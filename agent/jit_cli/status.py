@@ -1,0 +1,150 @@
+"""`jit status`: what I may do now and until when, and what I have asked for."""
+
+from __future__ import annotations
+
+from jit_cli import agent_client
+from jit_cli.errors import Failure, usage
+from jit_cli.options import OUTPUT, Option, Parsed, Verb, no_more_words, output_format
+from jit_cli.terminal import out, out_json, say
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from jit_cli.answers import Live, Request, Status
+
+VERB = Verb(
+    "status",
+    usage="jit status [GRANT|REQUEST] [OPTIONS]",
+    summary="Show my grants in force on this host, and my requests under way.",
+    examples=[
+        ("jit status", "now"),
+        ("jit status -w req-7f3a", "wait until it is in force; any start of an id that names one will do"),
+        ("jit status --all", "also what is over"),
+        ("PS1='$(jit status --prompt)'\"$PS1\"", "the role in the shell's prompt while elevated"),
+    ],
+    options=(
+        Option("a", "all", "", "also requests that are over"),
+        Option("w", "wait", "", "wait for the request under way"),
+        Option("", "prompt", "", "one short line for a shell prompt; nothing, and status 1, without a grant"),
+        OUTPUT,
+    ),
+    notes="Exit status: 0; with --prompt 1 without a grant; with -w 5 denied, 130 after Ctrl-C; 6 no such id.",
+)
+# What may stand in a prompt, which shells expand once more.
+_PROMPT_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+def run(parsed: Parsed) -> int:
+    """Show, or wait; return the exit status."""
+    words = no_more_words(VERB, parsed, most=1)
+    if parsed.given("prompt"):
+        return _prompt()
+    wanted_format = output_format(parsed)
+    wanted = words[0] if words else ""
+    untrusted = agent_client.ask("status", all=parsed.given("all") or bool(wanted))
+    from jit_cli.answers import Status
+
+    status = Status.read(untrusted)
+    lives, requests = status.live, status.requests
+    if wanted:
+        lives, requests = _named(status, wanted)
+    if parsed.given("wait"):
+        return _wait(lives, requests, wanted)
+    if wanted_format == "name":
+        for name in [*(live.grant for live in lives), *(request.request_id for request in requests)]:
+            out(name)
+    elif wanted_format == "json":
+        shown = {live.grant for live in lives} | {request.request_id for request in requests}
+        untrusted["live"] = [live for live in untrusted["live"] if live["grant"] in shown]
+        untrusted["requests"] = [request for request in untrusted["requests"] if request["request_id"] in shown]
+        out_json({key: value for key, value in untrusted.items() if key != "ok"})
+    else:
+        _show(status, lives, requests)
+    return 0
+
+
+def _show(status: Status, lives: tuple[Live, ...], requests: tuple[Request, ...]) -> None:
+    from jit_cli.view import live_block, request_block
+
+    here = {live.grant for live in lives}
+    # A grant in force here is shown once, as the enforcer sees it.
+    others = [request for request in requests if request.grant is None or request.grant.grant_id not in here]
+    blocks = 0
+    for live in lives:
+        if blocks:
+            out()
+        live_block(live, status)
+        blocks += 1
+    for request in others:
+        if blocks:
+            out()
+        request_block(request)
+        blocks += 1
+    if status.enforcer_error:
+        say(
+            f"the enforcer cannot be reached ({status.enforcer_error}): grants in force are not known; run `jit doctor`"
+        )
+    elif not blocks:
+        out(f"No grant is in force on {status.host}, and nothing is asked for.")
+    if not status.connected:
+        why = f" ({status.server_error})" if status.server_error else ""
+        say(f"the server cannot be reached{why}: requests are not shown")
+
+
+def _named(status: Status, wanted: str) -> tuple[tuple[Live, ...], tuple[Request, ...]]:
+    """The one grant or request an id names, or `Failure`."""
+    from jit_cli.view import named
+
+    lives = tuple(live for live in status.live if named(live.grant, wanted))
+    requests = tuple(
+        request
+        for request in status.requests
+        if named(request.request_id, wanted) or (request.grant is not None and named(request.grant.grant_id, wanted))
+    )
+    # A grant and its own request are one thing.
+    things = {live.grant for live in lives}
+    things |= {request.grant.grant_id if request.grant is not None else request.request_id for request in requests}
+    if not things:
+        offline = "" if status.connected else "; the server cannot be reached, so requests are not known"
+        raise Failure("not_found", f"nothing of yours is called {wanted!r}{offline}", "`jit status --all` lists all")
+    if len(things) > 1:
+        names = [live.grant for live in lives] + [request.request_id for request in requests]
+        raise usage(f"{wanted!r} names several: {', '.join(names)}", "type more of the id")
+    if not lives and requests and requests[0].grant is not None:
+        grant = requests[0].grant.grant_id
+        lives = tuple(live for live in status.live if live.grant == grant)
+    return lives, requests
+
+
+def _wait(lives: tuple[Live, ...], requests: tuple[Request, ...], wanted: str) -> int:
+    from jit_cli import wait
+
+    under_way = [request for request in requests if request.under_way]
+    if len(under_way) > 1:
+        raise usage(f"several requests are under way: {', '.join(one.request_id for one in under_way)}", "name one")
+    if under_way:
+        request = under_way[0]
+        wait.until_in_force(request, f"jit status -w {request.request_id}", patient=True)
+    elif wanted and not lives:
+        raise wait.refusal(requests[0])
+    elif not lives:
+        raise Failure("not_found", "no request of yours is under way", "`jit status --all` shows what is over")
+    else:
+        say("nothing to wait for: it is in force")
+    return 0
+
+
+def _prompt() -> int:
+    """Never disturb a prompt: no grant, no agent, no sense, all are silence and status 1."""
+    from jit_cli.duration import left, short
+
+    try:
+        live = agent_client.ask("status", all=False).get("live")
+        if not isinstance(live, list) or not live:
+            return 1
+        first = max(live, key=lambda grant: grant["not_after"])
+        role = "".join(character if character in _PROMPT_SAFE else "?" for character in first["role"])
+        rest = f"+{len(live) - 1}" if len(live) > 1 else ""
+        out(f"[{role}{rest} {short(left(first['not_after']))}]")
+    except (Failure, LookupError, TypeError, AttributeError):
+        return 1
+    return 0

@@ -1,0 +1,329 @@
+"""The verbs beside `jit sudo`: what they show, what they ask the agent for, how they end (SPEC 4)."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+from jit_testing import fake_agent as fake
+from jit_testing.fake_agent import GRANT, REQUEST, FakeAgent
+from jit_testing.jit_program import Jit
+
+_OTHER = "gnt-7fzz000000000000"
+
+
+def test_status_shows_a_grant_with_its_end_its_approver_and_the_way_out(agent: FakeAgent, jit: Jit) -> None:
+    request = fake.approved(grant=fake.grant(state="active"), ticket="INC-7")
+    agent.on("status", fake.status(lives=[fake.live(processes=2)], requests=[request]))
+    done = jit.run("status")
+    first, *rows = done.stdout.splitlines()
+    assert first == "● web-operator on web1 as root"
+    shown = {name.strip(): text for name, _, text in (row.partition(": ") for row in rows)}
+    assert shown["Ends"].endswith("(in 30 min)")
+    assert shown["Since"].endswith("(0 s ago)")
+    assert shown["Approved"] == "by bob"
+    assert shown["Reason"] == "deploy (INC-7)"
+    assert shown["Allows"] == "everything"
+    assert shown["Running"] == "2 processes"
+    assert shown["Give back"] == f"jit drop {GRANT}"
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+def test_status_shows_a_waiting_request_with_its_command_quoted(agent: FakeAgent, jit: Jit) -> None:
+    request = fake.request(ask=fake.ask("/bin/echo", "a b", "$(id)", run_as_user="postgres"))
+    agent.on("status", fake.status(requests=[request]))
+    shown = jit.run("status").stdout
+    assert "○ web-operator on web1 as postgres: pending" in shown
+    assert "sudo -u postgres /bin/echo 'a b' '$(id)'" in shown
+    assert "1 approval by bob or carol; lapses" in shown
+    assert f"jit status -w {REQUEST}" in shown
+    assert f"jit cancel {REQUEST}" in shown
+
+
+@pytest.mark.parametrize(
+    ("grant", "standing"),
+    [
+        (fake.grant(state="issued"), "approved, not yet in force"),
+        (fake.grant(state="ending"), "ending, not yet confirmed by the host"),
+        (fake.grant(state="ended", end_reason="expired"), "expired, confirmed by the host"),
+        (fake.grant(state="unconfirmed"), "over, unconfirmed: the host has not answered"),
+        (fake.grant(state="refused", end_reason="wrong_user"), "refused by the host: wrong_user"),
+    ],
+)
+def test_what_no_host_confirmed_is_not_called_done(
+    agent: FakeAgent, jit: Jit, grant: fake.Object, standing: str
+) -> None:
+    agent.on("status", fake.status(requests=[fake.approved(grant=grant)]))
+    assert f"as root: {standing}\n" in jit.run("status", "--all").stdout
+    assert agent.asked("status") == [{"all": True}]
+
+
+def test_status_without_anything_says_so(agent: FakeAgent, jit: Jit) -> None:
+    agent.on("status", fake.status())
+    assert jit.run("status").stdout == "No grant is in force on web1, and nothing is asked for.\n"
+
+
+def test_status_without_the_server_shows_the_grants_and_says_what_is_missing(agent: FakeAgent, jit: Jit) -> None:
+    commands = [{"path": "/usr/bin/id", "args": []}, {"path": "/usr/bin/psql", "args": None}]
+    agent.on("status", fake.status(lives=[fake.live(commands=commands)], server_error="connection refused"))
+    done = jit.run("status")
+    assert "Allows: /usr/bin/id; /usr/bin/psql …\n" in done.stdout
+    assert done.stderr == "the server cannot be reached (connection refused): requests are not shown\n"
+
+
+def test_what_is_in_force_is_not_guessed_without_the_enforcer(agent: FakeAgent, jit: Jit) -> None:
+    agent.on("status", fake.status(enforcer_error="no such file or directory"))
+    shown = jit.run("status")
+    assert shown.stdout == ""
+    assert "grants in force are not known" in shown.stderr
+    dropped = jit.run("drop")
+    assert (dropped.stdout, dropped.returncode, agent.asked("drop")) == ("", 69, [])
+
+
+def test_status_finds_one_thing_by_a_start_of_its_id(agent: FakeAgent, jit: Jit) -> None:
+    lives = [fake.live(), fake.live(grant=_OTHER, role="dba")]
+    agent.on("status", fake.status(lives=lives, requests=[fake.request(request_id="req-9000000000000000")]))
+    assert "dba" not in jit.run("status", "gnt-7f3").stdout
+    assert "web-operator" not in jit.run("status", "7fz").stdout
+    assert "pending" in jit.run("status", "9").stdout
+    several = jit.run("status", "7f")
+    assert (several.returncode, several.stdout) == (2, "")
+    assert f"'7f' names several: {GRANT}, {_OTHER}" in several.stderr
+    assert jit.run("status", "req-zzz").returncode == 6
+
+
+def test_status_for_programs(agent: FakeAgent, jit: Jit) -> None:
+    answer = fake.status(lives=[fake.live()], requests=[fake.request()])
+    agent.on("status", answer)
+    assert json.loads(jit.run("status", "-o", "json").stdout) == {key: answer[key] for key in answer if key != "ok"}
+    assert jit.run("status", "-o", "name").stdout == f"{GRANT}\n{REQUEST}\n"
+    assert jit.run("status", "-o", "yaml").returncode == 2
+
+
+def test_the_prompt_line_is_short_and_its_status_says_whether_elevated(agent: FakeAgent, jit: Jit) -> None:
+    agent.on("status", fake.status(lives=[fake.live(role="web%op$(id)`")]))
+    done = jit.run("status", "--prompt")
+    assert (done.stdout, done.stderr, done.returncode) == ("[web?op??id?? 30m]\n", "", 0)
+    agent.on("status", fake.status(lives=[fake.live(), fake.live(grant=_OTHER)]))
+    assert jit.run("status", "--prompt").stdout == "[web-operator+1 30m]\n"
+
+
+@pytest.mark.parametrize(
+    "answer", [fake.status(), fake.error("unavailable", "no"), {"ok": True, "live": [{"role": 1}]}]
+)
+def test_the_prompt_line_is_silent_without_a_grant(agent: FakeAgent, jit: Jit, answer: fake.Object) -> None:
+    agent.on("status", answer)
+    done = jit.run("status", "--prompt")
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 1)
+
+
+def test_status_waits_for_the_request_under_way(agent: FakeAgent, jit: Jit) -> None:
+    agent.on("status", fake.status(requests=[fake.request()]))
+    agent.on("wait", [fake.waited(fake.request()), fake.waited(fake.approved(), in_force=True)])
+    done = jit.run("status", "-w")
+    assert done.returncode == 0
+    assert "is in force until" in done.stderr
+    assert agent.asked("wait") == [{"request": REQUEST}]
+
+
+def test_status_does_not_wait_for_what_is_over(agent: FakeAgent, jit: Jit) -> None:
+    agent.on("status", fake.status(requests=[fake.request(state="denied", decisions=[fake.decision(approved=False)])]))
+    done = jit.run("status", "-w", REQUEST)
+    assert "denied by bob" in done.stderr
+    assert done.returncode == 5
+    assert jit.run("status", "-w").returncode == 6
+    assert agent.asked("wait") == []
+
+
+def test_ls_says_what_each_role_needs(agent: FakeAgent, jit: Jit) -> None:
+    agent.on(
+        "ls",
+        fake.plan(
+            fake.choice(commands=["/usr/bin/id"]),
+            fake.choice(role="root", commands=["ALL"], approvals=2, approvers=["bob", "carol"], ticket=True),
+            fake.choice(
+                role="logs",
+                mfa=False,
+                reason=False,
+                approvals=0,
+                run_as_users=["root", "adm"],
+                commands=["/usr/bin/id"],
+            ),
+            refusals=[{"role": "dba", "why": "not eligible since Monday", "hint": "ask carol"}],
+            mfa_enrolled=False,
+        ),
+    )
+    done = jit.run("ls")
+    assert done.stdout.splitlines() == [
+        "ROLE          AS         TIME                 NEEDS                                               ALLOWS",
+        "web-operator  root       30 min, at most 2 h  reason, code, a yes from bob or carol               /usr/bin/id",
+        "root          root       30 min, at most 2 h  reason, ticket, code, a yes from 2 of bob or carol  everything",
+        "logs          root, adm  30 min, at most 2 h  nothing                                             /usr/bin/id",
+    ]
+    assert "dba: not eligible since Monday (ask carol)\n" in done.stderr
+    assert "jit mfa enroll" in done.stderr
+    assert jit.run("ls", "-o", "name").stdout == "web-operator\nroot\nlogs\n"
+    assert [choice["role"] for choice in json.loads(jit.run("ls", "-o", "json").stdout)["choices"]] == [
+        "web-operator",
+        "root",
+        "logs",
+    ]
+
+
+def test_ls_without_a_role_says_so(agent: FakeAgent, jit: Jit) -> None:
+    agent.on("ls", fake.plan())
+    assert jit.run("ls").stdout == "There is nothing you may ask for on this host.\n"
+
+
+def test_a_role_is_asked_for_and_waited_for(agent: FakeAgent, jit: Jit) -> None:
+    decide = threading.Event()
+    decide.set()
+    agent.on("ls", fake.plan(fake.choice(), fake.choice(role="root")))
+    agent.on("request", {"ok": True, "request": fake.request()})
+    agent.on("wait", [fake.waited(fake.request()), decide, fake.waited(fake.approved(), in_force=True)])
+    words = ("web-operator", "-m", "deploy", "--otp", "123456", "-d", "1h", "-u", "nobody", "--", "id", "-u")
+    done = jit.run("request", *words)
+    assert (done.stdout, done.returncode) == (f"{REQUEST}\n", 0)
+    [asked] = agent.asked("request")
+    assert asked == {
+        "role": "web-operator",
+        "ask": fake.ask("/usr/bin/id", "-u", run_as_user="nobody"),
+        "duration_s": 3600,
+        "reason": "deploy",
+        "ticket": "",
+        "otp": "123456",
+    }
+
+
+def test_a_role_may_be_asked_for_without_a_command_and_without_waiting(agent: FakeAgent, jit: Jit) -> None:
+    agent.on("ls", fake.plan(fake.choice(mfa=False, reason=False)))
+    agent.on("request", {"ok": True, "request": fake.request()})
+    done = jit.run("request", "web-operator", "--no-wait")
+    assert (done.stdout, done.returncode) == (f"{REQUEST}\n", 3)
+    assert f"jit status -w {REQUEST}" in done.stderr
+    assert agent.asked("request")[0]["ask"] == fake.ask()
+
+
+def test_a_role_that_is_not_mine_is_guessed_or_refused_with_the_reason(agent: FakeAgent, jit: Jit) -> None:
+    agent.on("ls", fake.plan(fake.choice(), refusals=[{"role": "dba", "why": "locked", "hint": "ask carol"}]))
+    unknown = jit.run("request", "web-operater")
+    assert unknown.stderr == "jit: you have no role 'web-operater' on this host\n  did you mean web-operator?\n"
+    assert unknown.returncode == 6
+    refused = jit.run("request", "dba")
+    assert (refused.stderr, refused.returncode) == ("jit: dba: locked\n  ask carol\n", 5)
+    assert jit.run("request").returncode == 2
+    assert agent.asked("request") == []
+
+
+def test_a_request_is_taken_back_by_a_start_of_its_id(agent: FakeAgent, jit: Jit) -> None:
+    agent.on("cancel", {"ok": True, "request": fake.request(state="cancelled")})
+    assert jit.run("cancel", "req-7f").stdout == f"{REQUEST} (web-operator on web1) is cancelled\n"
+    assert agent.asked("cancel") == [{"request": "req-7f"}]
+    agent.on("cancel", fake.error("conflict", f"{REQUEST} is already approved", "jit drop"))
+    done = jit.run("cancel", "req-7f")
+    assert (done.stderr, done.returncode) == (f"jit: {REQUEST} is already approved\n  jit drop\n", 7)
+    assert jit.run("cancel").returncode == 2
+
+
+def test_the_only_grant_is_given_back_without_naming_it(agent: FakeAgent, jit: Jit) -> None:
+    agent.on("status", fake.status(lives=[fake.live()], server_error="down"))
+    agent.on("drop", {"ok": True, "dropped": [fake.proof(killed=2)]})
+    done = jit.run("drop")
+    assert (done.stdout, done.returncode) == (f"✔ {GRANT} (web-operator) is given back, 2 processes ended\n", 0)
+    assert agent.asked("drop") == [{"grant": GRANT}]
+
+
+def test_of_several_grants_one_must_be_named(agent: FakeAgent, jit: Jit) -> None:
+    request = fake.approved()
+    agent.on("status", fake.status(lives=[fake.live(), fake.live(grant=_OTHER, role="dba")], requests=[request]))
+    agent.on("drop", {"ok": True, "dropped": [fake.proof()]})
+    done = jit.run("drop")
+    assert f"there are several grants: {GRANT}, {_OTHER}" in done.stderr
+    assert (done.returncode, agent.asked("drop")) == (2, [])
+    assert jit.run("drop", "7f").returncode == 2
+    assert jit.run("drop", "gnt-aaa").returncode == 6
+    assert agent.asked("drop") == []
+    jit.run("drop", "7fz")
+    jit.run("drop", REQUEST)
+    jit.run("drop", "--all")
+    assert [asked["grant"] for asked in agent.asked("drop")] == [_OTHER, GRANT, ""]
+
+
+def test_nothing_to_give_back_is_no_error(agent: FakeAgent, jit: Jit) -> None:
+    agent.on("status", fake.status())
+    agent.on("drop", {"ok": True, "dropped": []})
+    for words in (["drop"], ["drop", "--all"]):
+        done = jit.run(*words)
+        assert (done.stderr, done.returncode) == ("nothing to give back: no grant is in force here\n", 0)
+
+
+@pytest.mark.parametrize("lacks", ["scope_empty", "rule_removed"])
+def test_a_grant_that_left_something_behind_is_not_called_gone(agent: FakeAgent, jit: Jit, lacks: str) -> None:
+    agent.on("status", fake.status(lives=[fake.live()]))
+    agent.on("drop", {"ok": True, "dropped": [fake.proof(**{lacks: False})]})
+    done = jit.run("drop")
+    assert f"{GRANT} is not fully gone yet" in done.stderr
+    assert (done.stdout, done.returncode) == ("", 69)
+
+
+def test_a_second_factor_is_enrolled_in_the_terminal(agent: FakeAgent, jit: Jit) -> None:
+    agent.on("mfa_begin", {"ok": True, "uri": "otpauth://totp/jit:alice?secret=X", "qr": ["█▀█"]})
+    agent.on("mfa_confirm", fake.error("unauthenticated", "the code is wrong"), {"ok": True})
+    session = jit.in_terminal("mfa", "enroll")
+    session.sees("Enrolment token: ")
+    session.types("tok-123")
+    session.sees("█▀█")
+    assert "tok-123" not in session.screen.before
+    session.sees("otpauth://totp/jit:alice?secret=X")
+    session.sees("Code it shows now: ")
+    session.types("000000")
+    session.sees("the code is wrong")
+    session.sees("Code it shows now: ")
+    session.types("123 456")
+    session.sees("your second factor is enrolled")
+    assert session.ends() == 0
+    assert agent.asked("mfa_confirm") == [{"token": "tok-123", "otp": "000000"}, {"token": "tok-123", "otp": "123456"}]
+
+
+@pytest.mark.parametrize(("key", "status"), [("d", 4), ("m", 4), ("c", 130)], ids=["EOF", "an empty line", "Ctrl-C"])
+def test_without_a_code_nothing_is_enrolled(agent: FakeAgent, jit: Jit, key: str, status: int) -> None:
+    agent.on("mfa_begin", {"ok": True, "uri": "otpauth://totp/x", "qr": []})
+    session = jit.in_terminal("mfa", "enroll", "--token", "t")
+    session.sees("Code it shows now: ")
+    session.presses(key)
+    assert session.ends() == status
+    assert agent.asked("mfa_confirm") == []
+
+
+def test_a_second_factor_is_enrolled_in_two_steps_without_a_terminal(agent: FakeAgent, jit: Jit) -> None:
+    agent.on("mfa_begin", {"ok": True, "uri": "otpauth://totp/x", "qr": []})
+    agent.on("mfa_confirm", {"ok": True})
+    assert jit.run("mfa", "enroll").returncode == 2
+    shown = jit.run("mfa", "enroll", "--token", "t")
+    assert (shown.stdout, shown.returncode) == ("otpauth://totp/x\n", 3)
+    assert jit.run("mfa", "enroll", "--token", "t", "--otp", "123456").returncode == 0
+    assert jit.run("mfa", "remove").returncode == 2
+    assert len(agent.asked("mfa_begin")) == 1
+
+
+def test_doctor_shows_the_mend_of_what_is_wrong_and_only_of_that(agent: FakeAgent, jit: Jit) -> None:
+    good = {"name": "clock", "ok": True, "detail": "0.1 s apart", "fix": "set it"}
+    bad = {"name": "server", "ok": False, "detail": "unreachable since 14:02", "fix": "check the network"}
+    agent.on("doctor", {"ok": True, "checks": [good, bad]})
+    done = jit.run("doctor")
+    assert done.stdout == "✔ clock: 0.1 s apart\n✘ server: unreachable since 14:02\n    mend: check the network\n"
+    assert done.returncode == 1
+    assert json.loads(jit.run("doctor", "-o", "json").stdout) == {"checks": [good, bad]}
+    agent.on("doctor", {"ok": True, "checks": [good]})
+    assert jit.run("doctor").returncode == 0
+
+
+def test_doctor_looks_by_itself_when_the_agent_is_down(jit: Jit) -> None:
+    done = jit.run("doctor")
+    assert done.stdout.startswith("✘ agent: the jit agent does not answer on ")
+    assert "\n    mend: as root: systemctl restart jit-agent.socket jit-agent.service\n" in done.stdout
+    for name in ("jit-agent.socket", "jit-enforcer.service", "enrolment", "include line", "sudo"):
+        assert f" {name}: " in done.stdout
+    assert (done.stderr, done.returncode) == ("", 1)
