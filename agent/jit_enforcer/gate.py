@@ -1,0 +1,63 @@
+"""Which live grant, if any, a waiting sudo belongs to (REVIEW 4, 9).  Pure but for the host's names and files.
+
+sudo itself still decides by its rules whether the command may run; the gate decides whether it may start, and where.
+"""
+
+import os
+import posixpath
+from collections.abc import Sequence
+from pathlib import Path
+
+from jit_enforcer import accounts
+from jit_enforcer.errors import NotAdmitted
+from jit_enforcer.grant import RECORDINGS, Command, Grant
+from jit_enforcer.sudoargs import Ask
+
+
+def choose(ask: Ask, grants: Sequence[Grant], *, process: Path) -> Grant | None:
+    """The grant that covers the ask: of several, the latest end among those with the strictest recording.
+
+    `process` is the folder of the sudo process under /proc.  None: no grant covers it.
+    """
+    if not (ask.argv or ask.shell or ask.login):
+        raise NotAdmitted("sudo without a command")
+    covering = [grant for grant in grants if _covers(grant, ask, process)]
+    return max(covering, key=lambda grant: (RECORDINGS.index(grant.record), grant.not_after), default=None)
+
+
+def _covers(grant: Grant, ask: Ask, process: Path) -> bool:
+    if not _same_target(grant, ask):
+        return False
+    if grant.commands == "ALL":
+        return grant.shell or not (ask.shell or ask.login)
+    if ask.shell or ask.login:
+        return False
+    return any(
+        command.args in (None, ask.argv[1:]) and _same_program(command, ask.argv[0], process)
+        for command in grant.commands
+    )
+
+
+def _same_target(grant: Grant, ask: Ask) -> bool:
+    target = accounts.user_id(grant.run_as_user)
+    # sudo -g alone runs as the person who calls it
+    wanted = (0 if ask.group is None else grant.uid) if ask.user is None else accounts.user_id(ask.user)
+    if target is None or wanted != target:
+        return False
+    if ask.group is None or not grant.run_as_group:
+        return ask.group is None and not grant.run_as_group
+    gid = accounts.group_id(grant.run_as_group)
+    return gid is not None and accounts.group_id(ask.group) == gid
+
+
+def _same_program(command: Command, asked: str, process: Path) -> bool:
+    """A bare name is looked up by sudo in its own secure_path, so here only the name can be compared."""
+    if posixpath.basename(asked) != posixpath.basename(command.path):
+        return False
+    if "/" not in asked or asked == command.path:
+        return True
+    try:
+        given = process / "root" / asked.lstrip("/") if asked.startswith("/") else process / "cwd" / asked
+        return os.path.samestat(os.stat(given), os.stat(process / "root" / command.path[1:]))
+    except (OSError, ValueError):
+        return False

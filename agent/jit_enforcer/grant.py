@@ -1,0 +1,128 @@
+"""A grant as the server signed it (SPEC 2.2, 2.3): the JSON parsed whole, or refused.
+
+Nothing here asks the host whether the grant may live; see `verify`, `ceiling` and `accounts`.
+"""
+
+import posixpath
+import re
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from jit_enforcer import strictjson
+from jit_enforcer.errors import Malformed
+
+GRANT_ID: Final = re.compile(r"gnt-[0-9a-hjkmnp-tv-z]{16}")
+HOST_ID: Final = re.compile(r"hst-[0-9a-hjkmnp-tv-z]{16}")
+BOOT_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# Bytes of a path that mean nothing to sudoers, fnmatch or a terminal.
+_PATH: Final = re.compile(r"(/[A-Za-z0-9._+@%~-]+)+")
+_ARGUMENT: Final = re.compile(r"[!-~]{1,4096}")
+RECORDINGS: Final = ("none", "events", "output", "input")
+# Year 9999: the last NOTAFTER sudo can write.
+_LAST_US: Final = 253_402_300_799_000_000
+_LAST_UID: Final = 2**32 - 2
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`args` None: any arguments; else exactly these."""
+
+    path: str
+    args: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Times are µs UTC; `remaining_s` counts from signing.  `record` is one of `RECORDINGS`, laxest first."""
+
+    grant: str
+    revision: int
+    host: str
+    boot: str
+    uid: int
+    user: str
+    run_as_user: str
+    run_as_group: str
+    commands: tuple[Command, ...] | Literal["ALL"]
+    shell: bool
+    record: str
+    role: str
+    not_before: int
+    not_after: int
+    remaining_s: int
+
+
+def _integer(key: str, value: object, low: int, high: int) -> int:
+    if type(value) is not int or not low <= value <= high:
+        raise Malformed(f"grant with a bad {key}")
+    return value
+
+
+def _text(key: str, value: object, low: int, high: int) -> str:
+    if not isinstance(value, str) or not low <= len(value) <= high or not value.isprintable():
+        raise Malformed(f"grant with a bad {key}")
+    return value
+
+
+def _matching(key: str, value: object, pattern: re.Pattern[str]) -> str:
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise Malformed(f"grant with a bad {key}")
+    return value
+
+
+def _command(value: object) -> Command:
+    match value:
+        case {"path": str(path), "args": None | [*_] as args, **rest} if not rest:
+            pass
+        case _:
+            raise Malformed("grant with a bad command")
+    if not _PATH.fullmatch(path) or posixpath.normpath(path) != path or len(path) > 4096:
+        raise Malformed("grant with a command path that cannot be written safely")
+    if posixpath.basename(path) == "sudoedit":
+        raise Malformed("grant for sudoedit, which is not supported")
+    if args is None:
+        return Command(path, None)
+    for argument in args:
+        if not isinstance(argument, str) or not _ARGUMENT.fullmatch(argument):
+            raise Malformed("grant with a command argument that cannot be written safely")
+    if args == ['""']:
+        raise Malformed('grant with the argument "", which sudoers reads as no argument')
+    return Command(path, tuple(args))
+
+
+def _commands(value: object) -> tuple[Command, ...] | Literal["ALL"]:
+    if value == "ALL":
+        return "ALL"
+    if not isinstance(value, list) or not 1 <= len(value) <= 200:
+        raise Malformed("grant with bad commands")
+    return tuple(_command(one) for one in value)
+
+
+def parse(untrusted: bytes) -> Grant:
+    """Turn the signed JSON into a `Grant`.  Raises `Malformed`."""
+    fields: dict[str, Any] = strictjson.parse_object(untrusted)
+    if fields.keys() != set(Grant.__slots__):
+        raise Malformed("grant with missing or unknown keys")
+    shell, record, commands = fields["shell"], fields["record"], _commands(fields["commands"])
+    if type(shell) is not bool or (shell and commands != "ALL"):
+        raise Malformed("grant with a bad shell")
+    if record not in RECORDINGS:
+        raise Malformed("grant with a bad record")
+    not_after = _integer("not_after", fields["not_after"], 1, _LAST_US)
+    return Grant(
+        grant=_matching("grant", fields["grant"], GRANT_ID),
+        revision=_integer("revision", fields["revision"], 1, 2**31 - 1),
+        host=_matching("host", fields["host"], HOST_ID),
+        boot=_matching("boot", fields["boot"], BOOT_ID),
+        uid=_integer("uid", fields["uid"], 1, _LAST_UID),
+        user=_text("user", fields["user"], 1, 256),
+        run_as_user=_text("run_as_user", fields["run_as_user"], 1, 256),
+        run_as_group=_text("run_as_group", fields["run_as_group"], 0, 256),
+        commands=commands,
+        shell=shell,
+        record=record,
+        role=_text("role", fields["role"], 1, 128),
+        not_before=_integer("not_before", fields["not_before"], 1, not_after),
+        not_after=not_after,
+        remaining_s=_integer("remaining_s", fields["remaining_s"], 1, 2**31 - 1),
+    )

@@ -1,0 +1,152 @@
+"""The agent's way in (SPEC 3.1): SEQPACKET, peers known to the kernel, one answer to each packet, one thread."""
+
+import contextlib
+import grp
+import json
+import os
+import pwd
+import selectors
+import socket
+import struct
+import sys
+from dataclasses import dataclass
+from typing import Any, Final
+
+from jit_enforcer import commands, ending
+from jit_enforcer.clock import Steps
+from jit_enforcer.errors import Denied, Malformed, Unsafe
+from jit_enforcer.host import Host
+
+REQUEST_LIMIT: Final = 65_536
+ANSWER_LIMIT: Final = 204_800
+_AGENT: Final = "jit-agent"
+_MOST_CONNECTIONS: Final = 64
+
+
+@dataclass(slots=True, eq=False)
+class _Peer:
+    """`told` holds the ends already sent on a connection that watches; None: it does not watch."""
+
+    connection: socket.socket
+    told: set[str] | None = None
+
+
+class Listener:
+    """Serves until `stop` is readable."""
+
+    def __init__(self, host: Host, stop: socket.socket) -> None:
+        self._host = host
+        self._uids = {0, host.paths.owner}
+        self._peers: set[_Peer] = set()
+        self._server = self._listen()
+        self._steps = Steps()
+        self._selector = selectors.DefaultSelector()
+        for source in (self._server, self._steps, stop):
+            self._selector.register(source, selectors.EVENT_READ, source)
+        self._stop = stop
+
+    def serve(self) -> None:
+        """Answer packets and keep deadlines until told to stop; live grants stay."""
+        while True:
+            for key, _ in self._selector.select(ending.wait_s(self._host)):
+                if key.data is self._stop:
+                    return
+                if key.data is self._server:
+                    self._accept()
+                elif key.data is self._steps:
+                    self._steps.acknowledge()
+                else:
+                    self._answer(key.data)
+            ending.tick(self._host)
+            self._host.rest()
+            self._tell()
+
+    def close(self) -> None:
+        for peer in list(self._peers):
+            self._drop(peer)
+        self._selector.close()
+        self._steps.close()
+        self._server.close()
+
+    def _listen(self) -> socket.socket:
+        path = self._host.paths.socket
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        with contextlib.suppress(FileNotFoundError):  # of the run before
+            path.unlink()
+        mask = os.umask(0o177)
+        try:
+            server.bind(str(path))
+        except OSError as e:
+            server.close()
+            raise Unsafe(f"cannot listen on {path}: {e.strerror}") from e
+        finally:
+            os.umask(mask)
+        with contextlib.suppress(KeyError):  # without the agent's account only root may ask
+            self._uids.add(pwd.getpwnam(_AGENT).pw_uid)
+            os.chown(path, -1, grp.getgrnam(_AGENT).gr_gid)
+            path.chmod(0o660)
+        server.listen(16)
+        return server
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._server.accept()
+        except OSError:  # it went away again
+            return
+        connection.setblocking(False)
+        _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        if uid not in self._uids or len(self._peers) >= _MOST_CONNECTIONS:
+            connection.close()
+            return
+        peer = _Peer(connection)
+        self._peers.add(peer)
+        self._selector.register(connection, selectors.EVENT_READ, peer)
+
+    def _answer(self, peer: _Peer) -> None:
+        try:
+            packet, _, flags, _ = peer.connection.recvmsg(REQUEST_LIMIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            packet, flags = b"", 0
+        if not packet or peer.told is not None:
+            self._drop(peer)
+            return
+        try:
+            if flags & socket.MSG_TRUNC:
+                raise Malformed(f"packet over {REQUEST_LIMIT} bytes")
+            act = commands.parse(packet)
+            answer = {"ok": True} if act is None else act(self._host)
+            if act is None:
+                peer.told = set()
+        except Denied as e:
+            answer = {"ok": False, "error": e.code, "message": str(e)}
+        except Exception as e:  # a fault of ours must neither give a right nor stop the ends of others
+            sys.stderr.write(f"Request failed: {e!r}\n")
+            answer = {"ok": False, "error": Denied.code, "message": "the enforcer failed; see its journal"}
+        self._send(peer, answer)
+
+    def _tell(self) -> None:
+        """Send each end that is not reported yet, once, to each connection that watches."""
+        watching = [peer for peer in self._peers if peer.told is not None]
+        for entry in self._host.unreported() if watching else ():
+            for peer in watching:
+                if peer.told is not None and entry.grant.grant not in peer.told:
+                    peer.told.add(entry.grant.grant)
+                    self._send(peer, {"event": "ended", "proof": entry.proof})
+
+    def _send(self, peer: _Peer, answer: dict[str, Any]) -> None:
+        packet = json.dumps(answer).encode()
+        if len(packet) > ANSWER_LIMIT:
+            too_long = {"ok": False, "error": Unsafe.code, "message": f"the answer is over {ANSWER_LIMIT} bytes"}
+            packet = json.dumps(too_long).encode()
+        try:
+            peer.connection.send(packet)
+        except OSError:  # it does not read; it may come again
+            self._drop(peer)
+
+    def _drop(self, peer: _Peer) -> None:
+        if peer in self._peers:
+            self._peers.discard(peer)
+            self._selector.unregister(peer.connection)
+            peer.connection.close()

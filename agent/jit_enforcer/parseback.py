@@ -1,0 +1,96 @@
+"""What sudo itself reads in a file, compared with what we meant (S1, G3, G9).
+
+`check_file` asks about one draft; `check_whole` about the host's whole configuration, in which ours must come last and
+nothing may loosen what we set.
+"""
+
+import json
+from collections.abc import Sequence, Set
+from pathlib import Path
+from typing import Any
+
+from jit_enforcer import programs, strictjson
+from jit_enforcer.errors import Denied, Unsafe, Unsuitable
+from jit_enforcer.sudoers import STRICT
+
+
+def check_file(draft: Path, *, defaults: Sequence[dict[str, Any]], rules: Sequence[dict[str, Any]]) -> None:
+    """Raise `Unsafe` unless sudo's parser finds exactly these Defaults and rules in the draft."""
+    programs.run(programs.VISUDO, "-qcf", str(draft))
+    found = _parse(draft)
+    wanted = {"Defaults": list(defaults), "User_Specs": list(rules)}
+    if found != {key: value for key, value in wanted.items() if value}:
+        raise Unsafe("sudo would not read the rule as it was meant")
+
+
+def check_whole(
+    sudoers: Path,
+    *,
+    defaults: Sequence[dict[str, Any]],
+    rules: Sequence[dict[str, Any]],
+    run_as_names: Set[str],
+    run_as_uids: Set[int],
+) -> None:
+    """Raise `Unsuitable` unless our entries take effect and nothing after them can change that."""
+    found = _parse(sudoers)
+    _check_last(found.get("Defaults", []), defaults, "Defaults")
+    _check_last(found.get("User_Specs", []), rules, "rules")
+    for entry in found.get("Defaults", []):
+        loosened = [name for name, value in entry["Options"].items() if STRICT.get(name, value) != value]
+        if loosened and not all(_harmless(one, run_as_names, run_as_uids) for one in entry.get("Binding", [])):
+            raise Unsuitable(f"sudoers has bound Defaults that change {loosened[0]}, which grants need: remove them")
+
+
+def _check_last(found: list[Any], ours: Sequence[dict[str, Any]], what: str) -> None:
+    tail = found[len(found) - len(ours) :] if len(ours) <= len(found) else []
+    if sorted(map(_canonical, tail)) != sorted(map(_canonical, ours)):
+        raise Unsuitable(f"our {what} are not the last that sudo reads: @includedir /run/jit/sudoers.d must come last")
+
+
+def _canonical(entry: dict[str, Any]) -> str:
+    return json.dumps(entry, sort_keys=True)
+
+
+def _harmless(member: dict[str, Any], run_as_names: Set[str], run_as_uids: Set[int]) -> bool:
+    """True of Defaults that sudo applies before ours: for a host, or for an invoking user.
+
+    Those for a command or a run-as account come after ours whatever their place in the file, and cvtsudoers shows
+    `Defaults:NAME` and `Defaults>NAME` alike.
+    """
+    match member:
+        case {"hostname": str(), **rest} if not rest:
+            return True
+        case {"username": str(name), **rest} if not rest:
+            return name not in run_as_names and name != "ALL"
+        case {"userid": int(uid), **rest} if not rest:
+            return uid not in run_as_uids
+        case _:
+            return False
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    """cvtsudoers' JSON with each list of options merged into one object."""
+    try:
+        tree = strictjson.parse_object(programs.run(programs.CVTSUDOERS, "-f", "json", str(path)) or b"{}")
+    except Unsafe:
+        raise
+    except Denied as e:
+        raise Unsafe(f"cvtsudoers does not answer in JSON for {path}") from e
+    for entry in tree.get("Defaults", []):
+        entry["Options"] = _merged(entry["Options"])
+    for entry in tree.get("User_Specs", []):
+        for spec in entry["Cmnd_Specs"]:
+            spec["Options"] = _merged(spec.get("Options", []))
+    return tree
+
+
+def _merged(options: list[dict[str, Any]]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for option in options:
+        for name, value in option.items():
+            if name == "operation":
+                if value != "list_assign" and any(key in STRICT for key in option):
+                    raise Unsuitable("sudoers adds to a list of ours: remove the += from its Defaults")
+                continue
+            merged[name] = value
+    return merged

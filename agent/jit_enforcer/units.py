@@ -1,0 +1,67 @@
+"""The transient units of a grant: what PID 1 does even if all of us is dead (S2, REVIEW 6).
+
+Two timers end the scope.  RuntimeMaxSec pauses in suspend; it is a second early, so that KILL, a quarter after TERM,
+is in time although PID 1 may be as late again for each.  A calendar timer follows the wall clock.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from jit_enforcer import dbus, programs
+
+_SYSTEMD: Final = "org.freedesktop.systemd1"
+_OBJECT: Final = "/org/freedesktop/systemd1"
+_START: Final = dbus.Method(_SYSTEMD, _OBJECT, f"{_SYSTEMD}.Manager", "StartTransientUnit", "ssa(sv)a(sa(sv))")
+_STOP: Final = dbus.Method(_SYSTEMD, _OBJECT, f"{_SYSTEMD}.Manager", "StopUnit", "ss")
+_COLLECT: Final = ("CollectMode", ("s", "inactive-or-failed"))
+_END: Final = ("Description", ("s", "End of a jit grant"))
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The name of a scope's unit, and of the slice it is in."""
+
+    name: str
+    slice: str
+
+
+def start_scope(bus: Path, scope: Scope, *, pid: int, runtime_us: int) -> None:
+    """Ask for a scope around this process.  root's bash ignores TERM, hence the HUP.  Raises `Unsafe`."""
+    properties = [
+        ("Description", ("s", "Commands of a jit grant")),
+        ("PIDs", ("au", [pid])),
+        ("Slice", ("s", scope.slice)),
+        ("Delegate", ("b", True)),
+        ("RuntimeMaxUSec", ("t", runtime_us)),
+        ("TimeoutStopUSec", ("t", 250_000)),
+        ("SendSIGHUP", ("b", True)),
+        _COLLECT,
+    ]
+    dbus.call(bus, _START, scope.name, "fail", properties, [])
+
+
+def start_timer(bus: Path, scope: Scope, *, not_after: int) -> None:
+    """Ask for a timer that stops the scope at `not_after`, µs UTC.  Raises `Unsafe`."""
+    moment = f"{datetime.fromtimestamp(not_after / 1_000_000, UTC):%Y-%m-%d %H:%M:%S.%f} UTC"
+    properties = [
+        _END,
+        ("TimersCalendar", ("a(ss)", [("OnCalendar", moment)])),
+        ("AccuracyUSec", ("t", 100_000)),
+        ("RemainAfterElapse", ("b", False)),
+        _COLLECT,
+    ]
+    stop = (programs.SYSTEMCTL, [programs.SYSTEMCTL, "stop", scope.name], True)
+    service = [_END, ("Type", ("s", "oneshot")), ("ExecStart", ("a(sasb)", [stop])), _COLLECT]
+    timer = _timer(scope)
+    dbus.call(bus, _START, timer, "replace", properties, [(timer.replace(".timer", ".service"), service)])
+
+
+def stop_timer(bus: Path, scope: Scope) -> None:
+    """Raises `Unsafe`."""
+    dbus.call(bus, _STOP, _timer(scope), "replace")
+
+
+def _timer(scope: Scope) -> str:
+    return f"{scope.name.removesuffix('.scope')}-end.timer"

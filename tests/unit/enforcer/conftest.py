@@ -1,0 +1,202 @@
+"""A host in a temporary folder: real files, real visudo and cvtsudoers, a clock and scopes that the test holds."""
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from jit_enforcer.errors import Expired, Unsafe
+from jit_enforcer.host import Host
+from jit_enforcer.ledger import Ledger
+from jit_enforcer.paths import Paths, below
+from jit_enforcer.probe import Probe
+from jit_enforcer.rules import Rules
+from jit_enforcer.scope import Scopes
+from jit_enforcer.units import Scope
+
+NOW = 1_800_000_000_000_000
+SECOND = 1_000_000
+BOOT = "8267f942-9f41-46c3-b228-af21deaa6931"
+HOST = "hst-0000000000000000"
+TAG = b"jit grant v1"
+
+
+@dataclass
+class FakeClock:
+    wall: int = NOW
+    boot: int = 5_000 * SECOND
+
+    def wall_us(self) -> int:
+        return self.wall
+
+    def boot_us(self) -> int:
+        return self.boot
+
+    def pass_s(self, seconds: float) -> None:
+        self.wall += int(seconds * SECOND)
+        self.boot += int(seconds * SECOND)
+
+
+class FakeScopes(Scopes):
+    """Scopes as sets of pids.  `broken` makes systemd refuse, `immortal` keeps processes alive."""
+
+    def __init__(self, paths: Paths) -> None:
+        super().__init__(paths)
+        self.held: dict[Scope, set[int]] = {}
+        self.broken = False
+        self.immortal = False
+
+    def start(self, scope: Scope, *, left_us: int, not_after: int) -> None:
+        if left_us <= SECOND:
+            raise Expired("less than a second is left")
+        if self.broken:
+            raise Unsafe("systemd refused")
+        self.held[scope] = set()
+
+    def stop_timer(self, scope: Scope) -> None:
+        pass
+
+    def exists(self, scope: Scope) -> bool:
+        return scope in self.held
+
+    def admit(self, scope: Scope, pid: int) -> None:
+        self.held[scope].add(pid)
+
+    def holds(self, scope: Scope, pid: int) -> bool:
+        return pid in self.held.get(scope, set())
+
+    def processes(self, scope: Scope) -> list[int]:
+        return sorted(self.held.get(scope, set()))
+
+    def move(self, old: Scope, new: Scope) -> None:
+        self.held[new] |= self.held.pop(old, set())
+
+    def kill(self, scope: Scope, *, patience_s: float = 2.0) -> int:
+        if self.immortal:
+            raise Unsafe("still populated")
+        return len(self.held.pop(scope, set()))
+
+    def found(self) -> Iterator[Scope]:
+        yield from list(self.held)
+
+
+class SuitableProbe(Probe):
+    def problems(self) -> list[str]:
+        return []
+
+
+def fields(**changes: Any) -> dict[str, Any]:
+    """The JSON of a grant, in force for an hour from NOW."""
+    return {
+        "grant": "gnt-0000000000000001",
+        "revision": 1,
+        "host": HOST,
+        "boot": BOOT,
+        "uid": 4001,
+        "user": "alice",
+        "run_as_user": "root",
+        "run_as_group": "",
+        "commands": "ALL",
+        "shell": False,
+        "record": "output",
+        "role": "web",
+        "not_before": NOW,
+        "not_after": NOW + 3600 * SECOND,
+        "remaining_s": 3600,
+    } | changes
+
+
+@dataclass
+class Signer:
+    key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+
+    @property
+    def public(self) -> bytes:
+        return self.key.public_key().public_bytes_raw()
+
+    def seal(self, payload: bytes, tag: bytes = TAG) -> bytes:
+        message = len(tag).to_bytes(2, "big") + tag + payload
+        return hashlib.sha256(self.public).digest()[:8] + self.key.sign(message) + message
+
+    def grant(self, **changes: Any) -> bytes:
+        return self.seal(json.dumps(fields(**changes)).encode())
+
+
+@dataclass(frozen=True)
+class Person:
+    pw_name: str
+    pw_uid: int
+
+
+@dataclass(frozen=True)
+class Group:
+    gr_name: str
+    gr_gid: int
+
+
+@pytest.fixture
+def people(monkeypatch: pytest.MonkeyPatch) -> list[Person]:
+    """This host's accounts; a test may change the list."""
+    known = [Person("root", 0), Person("alice", 4001), Person("bob", 4002), Person("postgres", 4100)]
+    groups = [Group("root", 0), Group("adm", 4)]
+
+    def one(found: list[Any]) -> Any:
+        if not found:
+            raise KeyError
+        return found[0]
+
+    monkeypatch.setattr("pwd.getpwall", lambda: list(known))
+    monkeypatch.setattr("pwd.getpwnam", lambda name: one([p for p in known if p.pw_name == name]))
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: one([p for p in known if p.pw_uid == uid]))
+    monkeypatch.setattr("grp.getgrnam", lambda name: one([g for g in groups if g.gr_name == name]))
+    return known
+
+
+@pytest.fixture
+def signer() -> Signer:
+    return Signer()
+
+
+@pytest.fixture
+def paths(tmp_path: Path, signer: Signer) -> Paths:
+    found = below(tmp_path, owner=os.getuid())
+    for folder in (found.dropins, found.markers, found.ledger, found.trust.parent, found.proc / "sys/kernel/random"):
+        folder.mkdir(parents=True, mode=0o755)
+    (found.proc / "sys/kernel/random/boot_id").write_text(BOOT + "\n")
+    keys = [base64.b64encode(signer.public).decode()]
+    found.trust.write_text(json.dumps({"host": HOST, "grant_keys": keys}))
+    found.ceiling.write_text("")
+    found.sudoers.write_text(f"root ALL=(ALL:ALL) ALL\n@includedir {found.dropins}\n")
+    return found
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def scopes(paths: Paths) -> FakeScopes:
+    return FakeScopes(paths)
+
+
+@pytest.fixture
+def boot(paths: Paths, clock: FakeClock, scopes: FakeScopes, people: list[Person]) -> Callable[..., Host]:
+    """Start the enforcer's state anew, as after a crash; the disk and the scopes stay."""
+
+    def start(boot_id: str = BOOT) -> Host:
+        return Host(paths, clock, boot_id, Ledger(paths), Rules(paths), scopes, SuitableProbe(paths))
+
+    return start
+
+
+@pytest.fixture
+def host(boot: Callable[..., Host]) -> Host:
+    return boot()
