@@ -1,0 +1,222 @@
+"""The values the agent works with; no input or output, no protobuf, no JSON text.
+
+Times are µs UTC, durations whole seconds, unless a name ends in `_us`.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Any, Literal
+
+ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_ID = re.compile(r"(usr|hst|req|gnt|ses)-[0-9a-hjkmnp-tv-z]{16}")
+
+EndReason = Literal["expired", "revoked", "dropped", "stopped", "rebooted"]
+END_REASONS: frozenset[str] = frozenset({"expired", "revoked", "dropped", "stopped", "rebooted"})
+
+
+def is_id(text: str, kind: str) -> bool:
+    """Whether `text` is an id of this kind (SPEC 1.1)."""
+    return _ID.fullmatch(text) is not None and text.startswith(f"{kind}-")
+
+
+def new_session_id() -> str:
+    """A fresh `ses-…`: 80 random bits."""
+    return "ses-" + "".join(secrets.choice(ID_ALPHABET) for _ in range(16))
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A local user as kernel and NSS know them."""
+
+    uid: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What the person wants sudo to run (SPEC 4.2); `argv` is empty for a shell, or to ask for the role as such."""
+
+    argv: tuple[str, ...]
+    run_as_user: str = "root"
+    run_as_group: str = ""
+    shell: bool = False
+    login: bool = False
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One program with exactly these arguments, or with any if `args` is None (SPEC 2.3)."""
+
+    path: str
+    args: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveGrant:
+    """A grant that the enforcer says is in force (LIVE of SPEC 3.2); `commands` None means ALL."""
+
+    grant_id: str
+    revision: int
+    uid: int
+    user: str
+    role: str
+    run_as_user: str
+    run_as_group: str
+    commands: tuple[Command, ...] | None
+    shell: bool
+    not_after: int
+    scope: str
+    processes: int
+
+    def covers(self, ask: Ask) -> bool:
+        """Whether sudo would let exactly this through by this grant.
+
+        An ask that names neither a command nor a shell is covered by nothing: there is nothing to run.
+        """
+        if (ask.run_as_user, ask.run_as_group) != (self.run_as_user, self.run_as_group):
+            return False
+        if ask.shell or ask.login:
+            return self.shell and self.commands is None
+        if not ask.argv:
+            return False
+        if self.commands is None:
+            return True
+        path, args = ask.argv[0], ask.argv[1:]
+        return any(c.path == path and c.args in (None, args) for c in self.commands)
+
+    def as_json(self) -> dict[str, Any]:
+        commands: Any = "ALL"
+        if self.commands is not None:
+            commands = [{"path": c.path, "args": None if c.args is None else list(c.args)} for c in self.commands]
+        return {
+            "grant": self.grant_id, "revision": self.revision, "uid": self.uid, "user": self.user, "role": self.role,
+            "run_as_user": self.run_as_user, "run_as_group": self.run_as_group, "commands": commands,
+            "shell": self.shell, "not_after": self.not_after, "scope": self.scope, "processes": self.processes,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The enforcer's word that nothing of a grant is left (SPEC 3.3)."""
+
+    grant_id: str
+    revision: int
+    reason: str
+    ended_at: int
+    late_us: int
+    killed: int
+    scope_empty: bool
+    rule_removed: bool
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "grant": self.grant_id, "revision": self.revision, "reason": self.reason, "ended_at": self.ended_at,
+            "late_us": self.late_us, "killed": self.killed, "scope_empty": self.scope_empty,
+            "rule_removed": self.rule_removed,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A sudo process the enforcer let pass; `grant_id` is None for a standing rule of the host's own."""
+
+    grant_id: str | None
+    person: Person
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostStatus:
+    """What the enforcer says of the host; `problems` empty means grants can be enforced."""
+
+    boot_id: str
+    host_id: str | None
+    sudo_version: str
+    problems: tuple[str, ...]
+    live: tuple[LiveGrant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedGrant:
+    grant_id: str
+    revision: int
+    envelope: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredState:
+    """Every grant that shall live on this host; what is not in it must not (S1)."""
+
+    generation: int
+    grants: tuple[SignedGrant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """The server's answer to an enrolment: certificates in PEM, Ed25519 keys of 32 bytes, host:port of mTLS."""
+
+    host_id: str
+    host_name: str
+    certificate: str
+    ca: str
+    grant_keys: tuple[bytes, ...]
+    server: str
+
+
+# Reports: what the host knows and the server must learn (SPEC 5.3).
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    revision: int
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    revision: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStarted:
+    session_id: str
+    person: Person
+    run_as_user: str
+    argv: tuple[str, ...]
+    command: str
+    cwd: str
+    tty: str
+    standing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRejected:
+    session_id: str
+    person: Person
+    argv: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """`lost`: sudo's connection broke before it told us the exit."""
+
+    session_id: str
+    exit_value: int = 0
+    signal: str = ""
+    run_time_us: int = 0
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DropAsked:
+    person: Person
+
+
+ReportBody = Applied | Refused | Proof | SessionStarted | SessionRejected | SessionEnded | DropAsked

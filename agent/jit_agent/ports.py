@@ -1,0 +1,72 @@
+"""What the agent needs of the world, as contracts; every way in and out of the machine is behind one of these.
+
+Failures are values of `errors`: `Unavailable` when the other side does not answer, `AgentError` with its code when it
+says no.  Anything else is a bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Protocol
+
+from jit_agent.model import Admission, Applied, Ask, HostStatus, Person, Proof, SignedGrant
+
+Json = dict[str, Any]
+
+
+class Clock(Protocol):
+    def now_us(self) -> int:
+        """Wall clock, µs UTC."""
+        ...
+
+
+class Enforcer(Protocol):
+    """The root half (SPEC 3); trusts nothing we say, so neither does this contract promise it will."""
+
+    async def apply(self, grant: SignedGrant) -> Applied:
+        """Put a signed grant in force; returns once rule and scope are in place.  Raises `EnforcerRefused`."""
+        ...
+
+    async def end(self, grant_id: str, reason: str) -> Proof | None:
+        """End a grant; None if the enforcer never knew it, or cannot prove the end yet.  Idempotent."""
+        ...
+
+    async def sync(self, live: Sequence[str]) -> tuple[str, ...]:
+        """End every live grant that is not listed; returns which."""
+        ...
+
+    async def admit(self, client: tuple[str, int], server: tuple[str, int]) -> Admission:
+        """Let the sudo process at this connection pass, inside its grant's scope.  Raises `EnforcerRefused`."""
+        ...
+
+    async def status(self) -> HostStatus: ...
+
+    async def reported(self, grant_id: str) -> None:
+        """The end of this grant is durable elsewhere; it need not be told again."""
+        ...
+
+    def endings(self) -> AsyncGenerator[Proof | None, None]:
+        """Each end not yet `reported`, now and later; None first, at each (re)connection.  Ends by `Unavailable`."""
+        ...
+
+
+class Server(Protocol):
+    """The server, asked on behalf of a person (SPEC 4.2 in JSON, as the answers go out)."""
+
+    async def plan(self, person: Person, ask: Ask | None, role: str) -> Json: ...
+
+    async def create_request(
+        self, person: Person, ask: Ask, *, role: str, duration_s: int, reason: str, ticket: str, otp: str
+    ) -> Json: ...
+
+    def watch_request(self, person: Person, request_id: str) -> AsyncGenerator[Json, None]:
+        """The request now and at each change; ends when it can change no more."""
+        ...
+
+    async def cancel_request(self, person: Person, request_id: str) -> Json: ...
+
+    async def list_mine(self, person: Person, *, include_over: bool) -> list[Json]: ...
+
+    async def begin_totp(self, person: Person, token: str) -> Json: ...
+
+    async def confirm_totp(self, person: Person, token: str, otp: str) -> None: ...

@@ -1,0 +1,104 @@
+"""Facts become durable here, off the event loop, before anybody acts on them (S7).
+
+One thread owns the spool.  A call that was cancelled may still have stored its report: whatever is stored is true.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from jit_agent import wire
+from jit_agent.changes import Bell
+from jit_agent.model import Applied, DropAsked, Proof, Refused, SessionEnded, SessionRejected, SessionStarted
+from jit_agent.ports import Clock
+from jit_agent.spool import OUTCOME_KEPT_US, Outcome, Spool
+
+T = TypeVar("T")
+
+
+class Reports:
+    """Stores reports and hands them out; every method raises `SpoolUnavailable` when the disk will not take it."""
+
+    def __init__(self, spool: Spool, clock: Clock) -> None:
+        self._spool = spool
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
+        self.stored = Bell()
+
+    @property
+    def spool_id(self) -> str:
+        return self._spool.spool_id
+
+    @property
+    def acknowledged(self) -> int:
+        return self._spool.acknowledged
+
+    @property
+    def last(self) -> int:
+        """The number of the newest report."""
+        return self._spool.last
+
+    @property
+    def waiting(self) -> int:
+        """Reports the server has not taken yet."""
+        return self._spool.last - self._spool.acknowledged
+
+    def close(self) -> None:
+        self._thread.shutdown()
+        self._spool.close()
+
+    async def outcome(self, grant_id: str, outcome: Applied | Refused | Proof) -> None:
+        """Record what became of a revision; the same outcome twice is one report."""
+        kind: Outcome = "applied"
+        at = self._clock.now_us()
+        if isinstance(outcome, Refused):
+            kind = "refused"
+        elif isinstance(outcome, Proof):
+            kind, at = "ended", outcome.ended_at
+        body = wire.encode_report(outcome, grant_id=grant_id, at=at)
+        await self._store(lambda: self._spool.append_outcome(grant_id, outcome.revision, kind, body, at=at))
+
+    async def settled(self, listed: Sequence[str]) -> None:
+        """The desired state is in force; what is known of grants long over may go."""
+        before = self._clock.now_us() - OUTCOME_KEPT_US
+        await self._run(lambda: self._spool.forget_outcomes(before=before, listed=listed))
+
+    async def drop_asked(self, grant_id: str, asked: DropAsked) -> None:
+        body = wire.encode_report(asked, grant_id=grant_id, at=self._clock.now_us())
+        await self._store(lambda: self._spool.append(body))
+
+    async def open_session(self, session_id: str, grant_id: str) -> None:
+        """Prove that the session can be recorded, before its command runs (S5)."""
+        await self._run(lambda: self._spool.open_session(session_id, grant_id))
+
+    async def session(self, grant_id: str, event: SessionStarted | SessionRejected) -> None:
+        body = wire.encode_report(event, grant_id=grant_id, at=self._clock.now_us())
+        await self._store(lambda: self._spool.append(body))
+
+    async def close_session(self, session_id: str, grant_id: str, ended: SessionEnded | None) -> None:
+        """Forget the session, with its last report in the same transaction."""
+        body = None if ended is None else wire.encode_report(ended, grant_id=grant_id, at=self._clock.now_us())
+        await self._store(lambda: self._spool.close_session(session_id, body))
+
+    async def report_lost_sessions(self) -> int:
+        """Sessions that a crash of the agent cut off: sudo lost its log server, so they are over."""
+        sessions = await self._run(self._spool.open_sessions)
+        for session_id, grant_id in sessions:
+            await self.close_session(session_id, grant_id, SessionEnded(session_id, lost=True))
+        return len(sessions)
+
+    async def pending(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+        return await self._run(lambda: self._spool.pending(after, limit))
+
+    async def acknowledge(self, sequence: int) -> None:
+        await self._run(lambda: self._spool.acknowledge(sequence))
+
+    async def _store(self, work: Callable[[], int | None]) -> None:
+        if await self._run(work) is not None:
+            self.stored.ring()
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)

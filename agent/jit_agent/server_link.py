@@ -1,0 +1,208 @@
+"""The channel to the server: mTLS, one for the stream and for what people ask (SPEC 1.4, 5).
+
+Beside `enroll` the only module with the stubs.  A gRPC status becomes an error with a word of SPEC 4.3 here; an answer
+that `wire` refuses becomes `ServerUnavailable`, for a server that speaks wrongly is none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import urllib.parse
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # its handshake noise would fill the journal
+os.environ.setdefault(
+    "GRPC_ENABLE_FORK_SUPPORT", "0"
+)  # a child of ours execs at once; gRPC's fork handlers can crash it
+
+import grpc
+import grpc.aio
+
+from jit_agent import wire
+from jit_agent.errors import AgentError, Malformed, ServerUnavailable
+from jit_agent.identity import Identity
+from jit_agent.model import Ask, Enrolled, Person
+from jit_agent.ports import Json
+from jit_protos.v1 import host_pb2, host_pb2_grpc
+
+if TYPE_CHECKING:
+    from jit_protos.v1.host_pb2_grpc import HostServiceAsyncStub
+
+    SessionCall = grpc.aio.StreamStreamCall[host_pb2.HostMessage, host_pb2.ServerMessage]
+
+CALL_S = 10.0
+MAX_SENT = 256 * 1024
+MAX_RECEIVED = 4 * 1024 * 1024
+OPTIONS: list[tuple[str, Any]] = [
+    ("grpc.max_send_message_length", MAX_SENT),
+    ("grpc.max_receive_message_length", MAX_RECEIVED),
+    # A cut cable is noticed within half a minute.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    # `server_session` waits between attempts, with jitter; the channel itself shall not wait much longer.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 3_000),
+    # Two links of one process, before and after a renewal, must not share a connection.
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+]
+
+_CODES = {
+    grpc.StatusCode.UNAUTHENTICATED: "unauthenticated",
+    grpc.StatusCode.PERMISSION_DENIED: "denied",
+    grpc.StatusCode.NOT_FOUND: "not_found",
+    grpc.StatusCode.ALREADY_EXISTS: "conflict",
+    grpc.StatusCode.FAILED_PRECONDITION: "conflict",
+    grpc.StatusCode.ABORTED: "conflict",
+    grpc.StatusCode.INVALID_ARGUMENT: "invalid",
+    grpc.StatusCode.OUT_OF_RANGE: "invalid",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "try_again",
+}
+_UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
+_WORDS = frozenset(
+    {"usage", "pending", "unauthenticated", "denied", "not_found", "conflict", "invalid", "try_again"}
+)  # fmt: skip
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class ServerLink:
+    """`ports.Server` over gRPC; `use` swaps the certificate without a restart."""
+
+    def __init__(self, address: str, identity: Identity) -> None:
+        self._address = address
+        self._channel = self._open(identity)
+        self._replaced = asyncio.Event()
+
+    async def use(self, identity: Identity) -> None:
+        """Speak with this certificate from now on; the stream notices by `wait_replaced`."""
+        old, self._channel = self._channel, self._open(identity)
+        self._replaced.set()
+        self._replaced = asyncio.Event()
+        await old.close(grace=CALL_S)
+
+    async def wait_replaced(self) -> None:
+        await self._replaced.wait()
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    def session(self) -> SessionCall:
+        """Open the host's stream."""
+        return self._stub.Session()
+
+    async def renew_certificate(self, csr: str) -> tuple[str, str]:
+        """(certificate, CA), both PEM."""
+        request = host_pb2.RenewCertificateRequest(csr=csr)
+        answer = await self._call(self._stub.RenewCertificate(request, timeout=CALL_S))
+        if not answer.certificate or not answer.ca:
+            raise ServerUnavailable("the server's answer to a renewal is empty")
+        return answer.certificate, answer.ca
+
+    async def plan(self, person: Person, ask: Ask | None, role: str) -> Json:
+        request = host_pb2.PlanRequest(user=wire.local_user(person), role=role)
+        if ask is not None:
+            request.ask.CopyFrom(wire.ask_message(ask))
+        return await self._call(self._stub.Plan(request, timeout=CALL_S), wire.plan_json)
+
+    async def create_request(
+        self, person: Person, ask: Ask, *, role: str, duration_s: int, reason: str, ticket: str, otp: str
+    ) -> Json:
+        request = host_pb2.CreateRequestRequest(
+            user=wire.local_user(person),
+            role=role,
+            ask=wire.ask_message(ask),
+            duration_s=duration_s,
+            reason=reason,
+            ticket=ticket,
+            otp=otp,
+        )
+        return await self._call(self._stub.CreateRequest(request, timeout=CALL_S), wire.request_json)
+
+    async def watch_request(self, person: Person, request_id: str) -> AsyncGenerator[Json, None]:
+        reference = host_pb2.LocalRequestRef(user=wire.local_user(person), request_id=request_id)
+        call = self._stub.WatchRequest(reference)
+        try:
+            async for message in call:
+                yield wire.request_json(message)
+        except grpc.aio.AioRpcError as e:
+            raise error_of(e) from e
+        except Malformed as e:
+            raise ServerUnavailable(str(e)) from e
+        finally:
+            call.cancel()
+
+    async def cancel_request(self, person: Person, request_id: str) -> Json:
+        reference = host_pb2.LocalRequestRef(user=wire.local_user(person), request_id=request_id)
+        return await self._call(self._stub.CancelRequest(reference, timeout=CALL_S), wire.request_json)
+
+    async def list_mine(self, person: Person, *, include_over: bool) -> list[Json]:
+        request = host_pb2.ListMineRequest(user=wire.local_user(person), all=include_over)
+        return await self._call(
+            self._stub.ListMine(request, timeout=CALL_S), lambda answer: [wire.request_json(r) for r in answer.requests]
+        )
+
+    async def begin_totp(self, person: Person, token: str) -> Json:
+        request = host_pb2.LocalBeginTotpRequest(user=wire.local_user(person), token=token)
+        return await self._call(self._stub.BeginTotp(request, timeout=CALL_S), wire.totp_json)
+
+    async def confirm_totp(self, person: Person, token: str, otp: str) -> None:
+        request = host_pb2.LocalConfirmTotpRequest(user=wire.local_user(person), token=token, otp=otp)
+        await self._call(self._stub.ConfirmTotp(request, timeout=CALL_S))
+
+    @property
+    def _stub(self) -> HostServiceAsyncStub:
+        return host_pb2_grpc.HostServiceStub(self._channel)
+
+    def _open(self, identity: Identity) -> grpc.aio.Channel:
+        credentials = grpc.ssl_channel_credentials(
+            root_certificates=identity.ca, private_key=identity.key, certificate_chain=identity.certificate
+        )
+        return grpc.aio.secure_channel(self._address, credentials, options=OPTIONS)
+
+    @overload
+    async def _call(self, call: Awaitable[T]) -> T: ...
+    @overload
+    async def _call(self, call: Awaitable[T], read: Callable[[T], R]) -> R: ...
+    async def _call(self, call: Awaitable[T], read: Callable[[T], R] | None = None) -> T | R:
+        try:
+            answer = await call
+            return answer if read is None else read(answer)
+        except grpc.aio.AioRpcError as e:
+            raise error_of(e) from e
+        except Malformed as e:
+            raise ServerUnavailable(str(e)) from e
+
+
+def enroll(server: str, root: bytes, token: str, csr: str, *, timeout_s: float) -> Enrolled:
+    """Use up a one-time token at the bootstrap port (SPEC 1.4); `root` is the only certificate that is believed."""
+    credentials = grpc.ssl_channel_credentials(root_certificates=root)
+    with grpc.secure_channel(server, credentials, options=OPTIONS) as channel:
+        request = host_pb2.EnrollRequest(token=token, csr=csr)
+        try:
+            answer = host_pb2_grpc.EnrollmentStub(channel).Enroll(request, timeout=timeout_s)
+        except grpc.RpcError as e:
+            raise error_of(e) from e
+    return wire.parse_enrolled(answer)
+
+
+def error_of(failure: grpc.RpcError) -> AgentError:
+    """What a failed call means for a person; the server's own words where it gave any (see its rpc/status)."""
+    metadata: Any = failure.trailing_metadata() or ()
+    said = {key: value for key, value in metadata if isinstance(value, str)}
+    text = failure.details() or ""
+    word = said.get("jit-error-code")
+    if word == "unavailable":
+        return ServerUnavailable(text or "the server cannot answer now")
+    if word in _WORDS and text:
+        return AgentError(text, code=word, hint=urllib.parse.unquote(said.get("jit-error-hint", "")))
+    if failure.code() in _UNREACHABLE:
+        return ServerUnavailable(f"the server does not answer: {text or failure.code().name.lower()}")
+    if failure.code() in _CODES:
+        return AgentError(text or failure.code().name.lower(), code=_CODES[failure.code()])
+    return AgentError("the server failed; its log says why", code="internal")

@@ -1,0 +1,254 @@
+"""The host's stream (SPEC 5): hello, reports up, desired state down; again and again, for the agent's whole life.
+
+Nothing of a stream outlives it.  A new one says hello, sends what the server has not kept, and gets the whole desired
+state, so it does not matter where the last one broke.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+import grpc.aio
+
+from jit_agent import __version__, desired, wire
+from jit_agent.changes import Bell
+from jit_agent.errors import AgentError, Malformed, Unavailable
+from jit_agent.link_state import LinkState
+from jit_agent.model import DesiredState
+from jit_agent.ports import Clock, Enforcer
+from jit_agent.reports import Reports
+from jit_agent.server_link import ServerLink, error_of
+from jit_agent.text import safe
+
+if TYPE_CHECKING:
+    from jit_agent.server_link import SessionCall
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_S = 20.0
+PROBLEMS_S = 30.0
+"""How often the host is looked at for problems that came or went; the server hears of them in a new hello."""
+IDLE_S = 60.0
+FIRST_RETRY_S = 0.5
+LAST_RETRY_S = 15.0
+STEADY_S = 5.0
+BATCH = 100
+MAX_PROBLEMS = 50
+WINDOW = 1_000
+"""Reports sent and not yet kept; more wait in the spool."""
+
+Facts = tuple[str, str, tuple[str, ...]]
+"""Boot id, sudo version and problems, as a hello tells them."""
+
+
+class ServerSession:
+    """Keeps one stream open; `applied` rings whenever the desired state was settled."""
+
+    def __init__(
+        self,
+        link: ServerLink,
+        enforcer: Enforcer,
+        reports: Reports,
+        clock: Clock,
+        *,
+        applied: Bell,
+        enforcer_back: Bell,
+    ) -> None:
+        self._link = link
+        self._enforcer = enforcer
+        self._reports = reports
+        self._clock = clock
+        self._applied = applied
+        self._enforcer_back = enforcer_back
+        self.state = LinkState()
+
+    async def run(self) -> None:
+        """For ever: one stream after the other, with growing, jittered pauses while the server is away."""
+        attempt, said = 0, ""
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            stream = _Stream(
+                self._link, self._enforcer, self._reports, self._clock, state=self.state, applied=self._applied
+            )
+            try:
+                reason = await stream.run(self._enforcer_back)
+            except AgentError as e:
+                reason = str(e)
+            if reason != said:
+                log.warning("No connection to the server: %s", safe(reason))
+                said = reason
+            self.state.down(self._clock.now_us(), reason)
+            # A stream that was taken and broken off at once is no better than one that was refused.
+            attempt = 0 if loop.time() - started >= STEADY_S else attempt + 1
+            longest = min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(attempt, 10))
+            await asyncio.sleep(random.uniform(longest / 4, longest))  # noqa: S311 (spreads load, guards nothing)
+
+
+class _Stream:
+    """One stream, from hello to its end."""
+
+    def __init__(
+        self, link: ServerLink, enforcer: Enforcer, reports: Reports, clock: Clock, *, state: LinkState, applied: Bell
+    ) -> None:
+        self._link = link
+        self._enforcer = enforcer
+        self._reports = reports
+        self._clock = clock
+        self._state = state
+        self._applied = applied
+        self._facts: Facts = ("", "", ())
+        self._desired: DesiredState | None = None
+        self._settled: int | None = None
+        self._sent = reports.acknowledged
+        self._to_send = Bell()
+        self._to_settle = Bell()
+
+    async def run(self, enforcer_back: Bell) -> str:
+        """Until the stream ends; says why, or raises `AgentError`."""
+        self._facts = await self._look()
+        call = self._link.session()
+        try:
+            return await _first_to_end(
+                self._receive(call),
+                self._send(call),
+                self._settle(),
+                _forward(self._reports.stored, self._to_send),
+                _forward(enforcer_back, self._to_settle),
+                self._end_when_the_host_changes(enforcer_back),
+                self._end_when_the_certificate_changes(),
+            )
+        except grpc.aio.AioRpcError as e:
+            raise error_of(e) from e
+        except asyncio.InvalidStateError as e:
+            # gRPC's way to say that the stream broke while we were writing to it.
+            raise Unavailable("the stream broke") from e
+        finally:
+            call.cancel()
+
+    async def _receive(self, call: SessionCall) -> str:
+        async for message in call:
+            if not self._state.connected:
+                self._state.up(self._clock.now_us())
+                log.info("Connected to the server")
+            match message.WhichOneof("body"):
+                case "desired":
+                    self._desired = wire.parse_desired(message.desired)
+                    self._to_settle.ring()
+                case "kept":
+                    # It may keep more than this stream sent: a crash of ours can lose its word, never its reports.
+                    if message.kept.sequence > self._reports.last:
+                        raise Malformed("the server keeps reports that were never made")
+                    await self._reports.acknowledge(message.kept.sequence)
+                    self._sent = max(self._sent, message.kept.sequence)
+                    self._to_send.ring()
+                case "time":
+                    self._state.skew_us = self._clock.now_us() - wire.parse_server_time(message.time)
+                case _:
+                    raise Malformed("the server says something we do not know")
+        return "the server ended the stream"
+
+    async def _send(self, call: SessionCall) -> str:
+        boot_id, sudo_version, problems = self._facts
+        hello = wire.hello_message(
+            boot_id=boot_id,
+            now=self._clock.now_us(),
+            agent_version=__version__,
+            sudo_version=sudo_version,
+            spool_id=self._reports.spool_id,
+            problems=problems,
+        )
+        await call.write(hello)
+        told = None
+        loop = asyncio.get_running_loop()
+        heartbeat_at = loop.time() + HEARTBEAT_S
+        while True:
+            seen = self._to_send.count
+            # Read before the reports are: what a settled state reported is sent before it is called settled.
+            settled = self._settled
+            await self._send_reports(call)
+            if settled is not None and settled != told:
+                await call.write(wire.settled_message(settled))
+                told = settled
+            if loop.time() >= heartbeat_at:
+                await call.write(wire.heartbeat_message(self._clock.now_us()))
+                heartbeat_at = loop.time() + HEARTBEAT_S
+            await self._to_send.wait_beyond(seen, timeout_s=max(0.0, heartbeat_at - loop.time()))
+
+    async def _send_reports(self, call: SessionCall) -> None:
+        while (room := WINDOW - (self._sent - self._reports.acknowledged)) > 0:
+            batch = await self._reports.pending(self._sent, min(BATCH, room))
+            for sequence, encoded in batch:
+                # Counted as sent before it is: the server may keep it before write returns.
+                self._sent = sequence
+                await call.write(wire.report_message(sequence, encoded))
+            if not batch:
+                return
+
+    async def _settle(self) -> str:
+        """Settle the newest desired state when it comes and when the enforcer came back; again until it is settled."""
+        seen, pause, due = 0, FIRST_RETRY_S, False
+        while True:
+            await self._to_settle.wait_beyond(seen, timeout_s=pause if due else IDLE_S)
+            if self._desired is None or not (due or self._to_settle.count > seen):
+                continue
+            seen, wanted = self._to_settle.count, self._desired
+            try:
+                await desired.settle(wanted, self._enforcer, self._reports)
+            except AgentError as e:
+                log.warning("Desired state %d is not settled: %s", wanted.generation, safe(str(e)))
+                due, pause = True, min(LAST_RETRY_S, pause * random.uniform(1.5, 2))  # noqa: S311 (jitter)
+                continue
+            due, pause = False, FIRST_RETRY_S
+            self._settled = wanted.generation
+            self._applied.ring()
+            self._to_send.ring()
+
+    async def _end_when_the_host_changes(self, enforcer_back: Bell) -> str:
+        seen = enforcer_back.count
+        while await self._look() == self._facts:
+            await enforcer_back.wait_beyond(seen, timeout_s=PROBLEMS_S)
+            seen = enforcer_back.count
+        return "the host changed"
+
+    async def _end_when_the_certificate_changes(self) -> str:
+        await self._link.wait_replaced()
+        return "the certificate was renewed"
+
+    async def _look(self) -> Facts:
+        try:
+            status = await self._enforcer.status()
+        except AgentError as e:
+            return await asyncio.to_thread(_boot_id), "", (safe(str(e)),)
+        problems = tuple(safe(problem) for problem in status.problems[:MAX_PROBLEMS])
+        return status.boot_id, status.sudo_version, problems
+
+
+def _boot_id() -> str:
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+async def _forward(source: Bell, target: Bell) -> str:
+    seen = source.count
+    while True:
+        await source.wait_beyond(seen, timeout_s=IDLE_S)
+        if source.count > seen:
+            seen = source.count
+            target.ring()
+
+
+async def _first_to_end(*works: Coroutine[Any, Any, str]) -> str:
+    """Run all until one returns or raises; then stop the others, and return or raise what that one did."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next(task for task in tasks if task.done()).result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

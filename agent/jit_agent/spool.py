@@ -1,0 +1,189 @@
+"""The durable spool: what the host knows and the server has not confirmed (SPEC 5.3, S7).
+
+* A report gets the next number, from 1 and without gaps, in the transaction that stores it; it stays until the server
+  said `kept`.  A crash at any instant leaves a prefix of what was appended.
+* A sudo session is opened here before its command may run, so a full disk refuses it (S5), and a session that a crash
+  of the agent cut off is known at the next start.
+* What became of a revision of a grant is remembered, so that it is reported once however often the same desired state
+  is applied.
+
+Everything here blocks on the disk; `reports.Reports` keeps it off the event loop.  One thread at a time.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from jit_agent.errors import SpoolUnavailable
+
+Outcome = Literal["applied", "refused", "ended"]
+OUTCOME_KEPT_US = 90 * 86_400 * 1_000_000
+"""Longer than any grant lives."""
+
+# Room that sessions may not use, so that the end of a grant can be reported when the spool is full of sessions.
+_RESERVE = 1_000
+
+_SCHEMA = """
+create table if not exists spool (
+  one integer primary key check (one = 1), id text not null, host_id text not null, acknowledged integer not null
+);
+create table if not exists report (sequence integer primary key, body blob not null);
+create table if not exists session (session_id text primary key, grant_id text not null);
+create table if not exists outcome (
+  grant_id text not null, revision integer not null, outcome text not null, at integer not null,
+  primary key (grant_id, revision, outcome)
+);
+"""
+
+T = TypeVar("T")
+
+
+class Spool:
+    """One file; opened for one host id, a spool of another host is put aside under its id."""
+
+    def __init__(self, path: Path, host_id: str, *, limit: int = 200_000) -> None:
+        """Open or make it; raises `SpoolUnavailable`."""
+        self._limit = limit
+        self._last = 0
+        try:
+            self._db = _open(path)
+            owner = self._db.execute("select host_id from spool").fetchone()
+            if owner is not None and owner[0] != host_id:
+                self._db.close()
+                path.rename(path.with_name(f"{path.stem}-{owner[0]}{path.suffix}"))
+                self._db = _open(path)
+            if owner is None or owner[0] != host_id:
+                new_id = secrets.token_hex(16)
+                self._transact(lambda: self._db.execute("insert into spool values (1, ?, ?, 0)", (new_id, host_id)))
+            row = self._db.execute("select id, acknowledged from spool").fetchone()
+            self.spool_id: str = row[0]
+            self._acknowledged: int = row[1]
+            last = self._db.execute("select max(sequence) from report").fetchone()[0]
+        except (sqlite3.Error, OSError) as e:
+            raise SpoolUnavailable(f"the spool {path} cannot be opened: {e}") from e
+        self._last = max(last or 0, self._acknowledged)
+
+    @property
+    def acknowledged(self) -> int:
+        """Reports up to this number are the server's."""
+        return self._acknowledged
+
+    @property
+    def last(self) -> int:
+        """The number of the newest report; 0 before the first."""
+        return self._last
+
+    def close(self) -> None:
+        self._db.close()
+
+    def append(self, body: bytes) -> int:
+        """Store one report durably and return its number."""
+        return self._transact(lambda: self._append(body))
+
+    def append_outcome(self, grant_id: str, revision: int, outcome: Outcome, body: bytes, *, at: int) -> int | None:
+        """Store what became of a revision, unless it is already told; None then.
+
+        A refusal after the same revision was in force, or after the grant's end, is no news: applying again what has
+        ended is refused, and that is how it must be.
+        """
+
+        def work() -> int | None:
+            told = self._db.execute("select revision, outcome from outcome where grant_id = ?", (grant_id,)).fetchall()
+            if (revision, outcome) in told:
+                return None
+            if outcome == "refused" and any(old == revision or what == "ended" for old, what in told):
+                return None
+            self._db.execute("insert into outcome values (?, ?, ?, ?)", (grant_id, revision, outcome, at))
+            return self._append(body)
+
+        return self._transact(work)
+
+    def forget_outcomes(self, *, before: int, listed: Sequence[str]) -> None:
+        """Drop what is known of grants that are long over; `listed` ones stay."""
+
+        def work() -> None:
+            marks = ",".join("?" * len(listed))
+            # The text holds only question marks; the ids are bound.
+            query = f"delete from outcome where at < ? and grant_id not in ({marks})"  # noqa: S608
+            self._db.execute(query, (before, *listed))
+
+        self._transact(work)
+
+    def open_session(self, session_id: str, grant_id: str) -> None:
+        """Make sure that a session can be recorded, before its command runs; a standing rule's `grant_id` is empty."""
+
+        def work() -> None:
+            if self._last - self._acknowledged >= self._limit - _RESERVE:
+                raise SpoolUnavailable(f"the spool holds {self._limit - _RESERVE} reports the server has not taken")
+            self._db.execute("insert into session values (?, ?)", (session_id, grant_id))
+
+        self._transact(work)
+
+    def close_session(self, session_id: str, body: bytes | None) -> int | None:
+        """Forget the session, together with its last report if there is one."""
+
+        def work() -> int | None:
+            self._db.execute("delete from session where session_id = ?", (session_id,))
+            return None if body is None else self._append(body)
+
+        return self._transact(work)
+
+    def open_sessions(self) -> list[tuple[str, str]]:
+        """(session id, grant id) of the sessions that were opened and never closed."""
+        return self._transact(lambda: self._db.execute("select session_id, grant_id from session").fetchall())
+
+    def pending(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """Up to `limit` stored reports with a number above `after`, in order."""
+        query = "select sequence, body from report where sequence > ? order by sequence limit ?"
+        return self._transact(lambda: self._db.execute(query, (after, limit)).fetchall())
+
+    def acknowledge(self, sequence: int) -> None:
+        """The server keeps everything up to `sequence`; numbers we never gave are cut to the last we did."""
+        upto = min(sequence, self._last)
+        if upto <= self._acknowledged:
+            return
+
+        def work() -> None:
+            self._db.execute("update spool set acknowledged = ?", (upto,))
+            self._db.execute("delete from report where sequence <= ?", (upto,))
+
+        self._transact(work)
+        self._acknowledged = upto
+
+    def _append(self, body: bytes) -> int:
+        if self._last - self._acknowledged >= self._limit:
+            raise SpoolUnavailable(f"the spool holds {self._limit} reports the server has not taken")
+        sequence = self._last + 1
+        self._db.execute("insert into report values (?, ?)", (sequence, body))
+        self._last = sequence
+        return sequence
+
+    def _transact(self, work: Callable[[], T]) -> T:
+        last = self._last
+        try:
+            self._db.execute("begin immediate")
+            result = work()
+            self._db.execute("commit")
+        except (sqlite3.Error, SpoolUnavailable) as e:
+            self._last = last
+            # SQLite rolls back by itself on a full disk; then there is nothing left to undo.
+            with suppress(sqlite3.Error):
+                self._db.execute("rollback")
+            if isinstance(e, SpoolUnavailable):
+                raise
+            raise SpoolUnavailable(f"the spool cannot be written: {e}") from e
+        return result
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    # Transactions are ours to begin; the connection lives in whichever thread `Reports` runs it on.
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+    db.execute("pragma journal_mode = wal")
+    db.execute("pragma synchronous = full")
+    db.executescript(_SCHEMA)
+    return db

@@ -1,0 +1,195 @@
+"""The spool (SPEC 5.3, S7): numbered without gaps, kept until acknowledged, and true after any crash."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jit_agent.errors import SpoolUnavailable
+from jit_agent.spool import Spool
+
+HOST = "hst-0000000000000001"
+GRANT = "gnt-0000000000000001"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "spool.db"
+
+
+def test_reports_are_numbered_from_one_and_survive_a_new_start(path: Path) -> None:
+    spool = Spool(path, HOST)
+    assert [spool.append(b"a"), spool.append(b"b")] == [1, 2]
+    name = spool.spool_id
+    spool.close()
+    again = Spool(path, HOST)
+    assert again.spool_id == name
+    assert again.pending(0, 10) == [(1, b"a"), (2, b"b")]
+    assert again.append(b"c") == 3
+    again.close()
+
+
+def test_what_the_server_keeps_goes_and_its_number_never_comes_back(path: Path) -> None:
+    spool = Spool(path, HOST)
+    for body in (b"a", b"b", b"c"):
+        spool.append(body)
+    spool.acknowledge(2)
+    assert spool.pending(0, 10) == [(3, b"c")]
+    spool.acknowledge(3)
+    spool.close()
+    again = Spool(path, HOST)
+    assert (again.acknowledged, again.append(b"d")) == (3, 4)
+    again.close()
+
+
+def test_an_acknowledgement_of_what_was_never_sent_loses_nothing(path: Path) -> None:
+    spool = Spool(path, HOST)
+    spool.append(b"a")
+    spool.acknowledge(99)
+    assert spool.append(b"b") == 2
+    assert spool.pending(0, 10) == [(2, b"b")]
+    spool.acknowledge(1)
+    assert spool.acknowledged == 1
+    spool.close()
+
+
+CRASH = """
+import os, sys
+from pathlib import Path
+from jit_agent.spool import Spool
+spool = Spool(Path(sys.argv[1]), sys.argv[2])
+for number in range(int(sys.argv[3])):
+    spool.append(b"%d" % number)
+    os.write(1, b"%d\\n" % number)
+spool.open_session("ses-0000000000000001", "")
+os._exit(9)
+"""
+
+
+def test_everything_that_was_told_as_stored_is_there_after_a_crash(path: Path) -> None:
+    for crash in (1, 2):
+        done = subprocess.run(
+            [sys.executable, "-c", CRASH, str(path), HOST, "7"], capture_output=True, check=False, env=os.environ
+        )
+        assert done.returncode == 9, done.stderr
+        spool = Spool(path, HOST)
+        told = [line.encode() for line in done.stdout.decode().split()]
+        assert [body for _, body in spool.pending(0, 100)][-7:] == told
+        assert [number for number, _ in spool.pending(0, 100)] == list(range(1, 7 * crash + 1))
+        assert spool.open_sessions() == [("ses-0000000000000001", "")]
+        spool.close_session("ses-0000000000000001", None)
+        spool.close()
+
+
+def test_a_session_that_cannot_be_recorded_is_refused_while_ends_of_grants_still_fit(path: Path) -> None:
+    spool = Spool(path, HOST, limit=1_003)
+    for number in range(3):
+        spool.open_session(f"ses-{number:016d}", GRANT)
+        spool.append(b"started")
+    with pytest.raises(SpoolUnavailable, match="3 reports the server has not taken"):
+        spool.open_session("ses-0000000000000009", GRANT)
+    assert spool.append_outcome(GRANT, 1, "ended", b"proof", at=1) == 4
+    spool.acknowledge(4)
+    spool.open_session("ses-0000000000000009", GRANT)
+    spool.close()
+
+
+def test_a_full_spool_takes_nothing_and_loses_nothing(path: Path) -> None:
+    spool = Spool(path, HOST, limit=5)
+    for _ in range(5):
+        spool.append(b"x")
+    with pytest.raises(SpoolUnavailable):
+        spool.append(b"y")
+    assert (len(spool.pending(0, 10)), spool.last) == (5, 5)
+    spool.close()
+
+
+def test_a_full_disk_is_an_error_and_the_next_number_is_not_wasted(path: Path) -> None:
+    spool = Spool(path, HOST)
+    spool.append(b"a")
+    pages = spool._db.execute("pragma page_count").fetchone()[0]
+    spool._db.execute(f"pragma max_page_count = {pages}")
+    with pytest.raises(SpoolUnavailable, match="full"):
+        spool.append(b"x" * 1_000_000)
+    spool._db.execute("pragma max_page_count = 100000")
+    assert spool.append(b"b") == 2
+    assert spool.pending(0, 10) == [(1, b"a"), (2, b"b")]
+    spool.close()
+
+
+def test_an_outcome_is_one_report_however_often_it_is_told(path: Path) -> None:
+    spool = Spool(path, HOST)
+    assert spool.append_outcome(GRANT, 1, "applied", b"a", at=1) == 1
+    assert spool.append_outcome(GRANT, 1, "applied", b"a", at=2) is None
+    assert spool.append_outcome(GRANT, 2, "applied", b"a", at=3) == 2
+    assert spool.append_outcome(GRANT, 2, "ended", b"e", at=4) == 3
+    assert spool.append_outcome(GRANT, 2, "ended", b"e", at=5) is None
+    spool.close()
+
+
+def test_a_refusal_is_news_only_for_a_revision_of_which_nothing_is_known(path: Path) -> None:
+    spool = Spool(path, HOST)
+    assert spool.append_outcome(GRANT, 1, "refused", b"r", at=1) == 1
+    assert spool.append_outcome(GRANT, 2, "applied", b"a", at=1) == 2
+    assert spool.append_outcome(GRANT, 2, "refused", b"r", at=1) is None
+    assert spool.append_outcome(GRANT, 3, "refused", b"r", at=1) == 3
+    assert spool.append_outcome(GRANT, 2, "ended", b"e", at=1) == 4
+    assert spool.append_outcome(GRANT, 4, "refused", b"r", at=1) is None
+    spool.close()
+
+
+def test_outcomes_are_forgotten_when_they_are_old_and_no_longer_listed(path: Path) -> None:
+    spool = Spool(path, HOST)
+    other = "gnt-0000000000000002"
+    for grant in (GRANT, other):
+        spool.append_outcome(grant, 1, "applied", b"a", at=10)
+    spool.forget_outcomes(before=11, listed=[GRANT])
+    assert spool.append_outcome(GRANT, 1, "applied", b"a", at=12) is None
+    assert spool.append_outcome(other, 1, "applied", b"a", at=12) == 3
+    spool.close()
+
+
+def test_a_host_enrolled_anew_starts_a_new_spool_and_keeps_the_old_file(path: Path) -> None:
+    spool = Spool(path, HOST)
+    spool.append(b"old")
+    old_name = spool.spool_id
+    spool.close()
+    new = Spool(path, "hst-0000000000000002")
+    assert (new.spool_id != old_name, new.pending(0, 10), new.append(b"new")) == (True, [], 1)
+    new.close()
+    aside = Spool(path.with_name(f"spool-{HOST}.db"), HOST)
+    assert aside.pending(0, 10) == [(1, b"old")]
+    aside.close()
+
+
+def test_a_file_that_is_no_spool_is_an_error_of_ours(path: Path) -> None:
+    path.write_bytes(b"not a database" * 100)
+    with pytest.raises(SpoolUnavailable, match="cannot be opened"):
+        Spool(path, HOST)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.one_of(st.just("append"), st.just("reopen"), st.integers(0, 12)), max_size=20))
+def test_the_pending_reports_are_always_those_beyond_the_acknowledged(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[str | int]
+) -> None:
+    path = tmp_path_factory.mktemp("spool") / "spool.db"
+    spool, last, kept = Spool(path, HOST), 0, 0
+    for step in steps:
+        if step == "append":
+            last += 1
+            assert spool.append(b"%d" % last) == last
+        elif step == "reopen":
+            spool.close()
+            spool = Spool(path, HOST)
+        else:
+            kept = max(kept, min(int(step), last))
+            spool.acknowledge(int(step))
+        assert [number for number, _ in spool.pending(0, 100)] == list(range(kept + 1, last + 1))
+    spool.close()
