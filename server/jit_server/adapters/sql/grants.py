@@ -1,0 +1,154 @@
+"""Grants in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select, update
+
+from jit_server.adapters.sql import codec
+from jit_server.adapters.sql.requests import chunks, within
+from jit_server.adapters.sql.session import Session
+from jit_server.adapters.sql.tables import grants
+from jit_server.domain.grant import Grant, Record, Signature
+from jit_server.domain.identity import LocalUser
+from jit_server.domain.lifecycle import GrantMove, GrantState, advance_grant
+from jit_server.ports import REQUESTS
+from jit_server.store import Scope
+
+_OPEN = (GrantState.ISSUED.value, GrantState.ACTIVE.value, GrantState.ENDING.value)
+
+
+@dataclass(frozen=True, slots=True)
+class SqlGrants:
+    session: Session
+
+    async def add(self, grant: Grant) -> None:
+        self.session.topics.update((grant.request_id, REQUESTS))
+        await self.session.change(
+            insert(grants).values(
+                grant_id=grant.grant_id,
+                request_id=grant.request_id,
+                user_id=grant.user_id,
+                host_id=grant.host_id,
+                uid=grant.local_user.uid,
+                local_name=grant.local_user.name,
+                role=grant.role,
+                run_as_user=grant.run_as_user,
+                run_as_group=grant.run_as_group,
+                commands=codec.dump_commands(grant.commands),
+                shell=grant.shell,
+                record=grant.record.value,
+                state=grant.state.value,
+                not_before=grant.not_before,
+                not_after=grant.not_after,
+                reason=grant.reason,
+                approved_by=codec.dump(list(grant.approved_by)),
+            )
+        )
+
+    async def get(self, grant_id: str) -> Grant | None:
+        row = await self.session.first(select(grants).where(grants.c.grant_id == grant_id))
+        return None if row is None else _grant(row)
+
+    async def of_request(self, request_id: str) -> Grant | None:
+        return (await self.of_requests([request_id])).get(request_id)
+
+    async def of_requests(self, request_ids: Collection[str]) -> Mapping[str, Grant]:
+        found: dict[str, Grant] = {}
+        for some in chunks(list(request_ids)):
+            rows = await self.session.all(select(grants).where(grants.c.request_id.in_(some)))
+            found.update({row.request_id: _grant(row) for row in rows})
+        return found
+
+    async def find(self, id_prefix: str, scope: Scope) -> Sequence[Grant]:
+        begins = grants.c.grant_id.startswith(id_prefix, autoescape=True)
+        query = select(grants).where(begins, within(grants, scope)).limit(3)
+        return [_grant(row) for row in await self.session.all(query)]
+
+    async def select(
+        self, scope: Scope, *, states: Collection[GrantState] = (), limit: int | None = None
+    ) -> Sequence[Grant]:
+        query = select(grants).where(within(grants, scope))
+        if states:
+            query = query.where(grants.c.state.in_(sorted(states)))
+        query = query.order_by(grants.c.not_before.desc(), grants.c.grant_id).limit(limit)
+        return [_grant(row) for row in await self.session.all(query)]
+
+    async def past(self, not_after: int) -> Sequence[Grant]:
+        query = select(grants).where(grants.c.state.in_(_OPEN), grants.c.not_after <= not_after)
+        return [_grant(row) for row in await self.session.all(query)]
+
+    async def count_open(self) -> Mapping[str, int]:
+        query = select(grants.c.host_id, func.count().label("open")).where(grants.c.state.in_(_OPEN))
+        return {row.host_id: row.open for row in await self.session.all(query.group_by(grants.c.host_id))}
+
+    async def move(
+        self,
+        grant: Grant,
+        move: GrantMove,
+        *,
+        ended_at: int = 0,
+        end_reason: str = "",
+        left_set_at: int = 0,
+        applied_boot: str = "",
+    ) -> GrantState:
+        state = advance_grant(grant.state, move)
+        self.session.topics.update((grant.request_id, REQUESTS))
+        given = {
+            "ended_at": ended_at,
+            "end_reason": end_reason,
+            "left_set_at": left_set_at,
+            "applied_boot": applied_boot,
+        }
+        await self.session.change_one(
+            update(grants)
+            .where(grants.c.grant_id == grant.grant_id, grants.c.state == grant.state.value)
+            .values(state=state.value, **{name: value for name, value in given.items() if value}),
+            otherwise="the grant has changed meanwhile",
+        )
+        return state
+
+    async def set_signature(self, grant_id: str, signature: Signature) -> None:
+        await self.session.change_one(
+            update(grants)
+            .where(grants.c.grant_id == grant_id, grants.c.revision < signature.revision)
+            .values(
+                revision=signature.revision,
+                signed_boot=signature.boot_id,
+                signed_at=signature.at,
+                envelope=signature.envelope,
+            ),
+            otherwise="the grant was signed anew meanwhile",
+        )
+
+
+def _grant(row: Row[Any]) -> Grant:
+    signature = None
+    if row.envelope is not None:
+        signature = Signature(row.revision, row.signed_boot, row.signed_at, row.envelope)
+    return Grant(
+        grant_id=row.grant_id,
+        request_id=row.request_id,
+        user_id=row.user_id,
+        host_id=row.host_id,
+        role=row.role,
+        local_user=LocalUser(row.uid, row.local_name),
+        run_as_user=row.run_as_user,
+        run_as_group=row.run_as_group,
+        commands=codec.commands(row.commands),
+        shell=row.shell,
+        record=Record(row.record),
+        state=GrantState(row.state),
+        not_before=row.not_before,
+        not_after=row.not_after,
+        reason=row.reason,
+        approved_by=codec.texts(row.approved_by),
+        signature=signature,
+        applied_boot=row.applied_boot,
+        ended_at=row.ended_at,
+        end_reason=row.end_reason,
+        left_set_at=row.left_set_at,
+    )

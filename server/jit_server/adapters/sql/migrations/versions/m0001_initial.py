@@ -1,0 +1,223 @@
+"""The schema of version 0.1 (frozen: later changes are later modules)."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "audit_counter",
+        sa.Column("counter_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("last", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("counter_id = 1", name=op.f("ck_audit_counter_one_row")),
+        sa.PrimaryKeyConstraint("counter_id", name=op.f("pk_audit_counter")),
+    )
+    op.create_table(
+        "audit_events",
+        sa.Column("sequence", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("user", sa.Text(), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("request_id", sa.Text(), nullable=False),
+        sa.Column("grant_id", sa.Text(), nullable=False),
+        sa.Column("details", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("sequence", name=op.f("pk_audit_events")),
+    )
+    op.create_index(op.f("ix_audit_events_at"), "audit_events", ["at"], unique=False)
+    op.create_index(op.f("ix_audit_events_grant_id"), "audit_events", ["grant_id"], unique=False)
+    op.create_index(op.f("ix_audit_events_host"), "audit_events", ["host"], unique=False)
+    op.create_index(op.f("ix_audit_events_kind"), "audit_events", ["kind"], unique=False)
+    op.create_index(op.f("ix_audit_events_request_id"), "audit_events", ["request_id"], unique=False)
+    op.create_index(op.f("ix_audit_events_user"), "audit_events", ["user"], unique=False)
+
+    op.create_table(
+        "hosts",
+        sa.Column("host_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("labels", sa.Text(), nullable=False),
+        sa.Column("enrolled_at", sa.BigInteger(), nullable=False),
+        sa.Column("removed", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("connected", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("last_seen", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("boot_id", sa.Text(), server_default="", nullable=False),
+        sa.Column("agent_version", sa.Text(), server_default="", nullable=False),
+        sa.Column("sudo_version", sa.Text(), server_default="", nullable=False),
+        sa.Column("problems", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("clock_skew_us", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("generation", sa.BigInteger(), server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("host_id", name=op.f("pk_hosts")),
+    )
+    op.create_index(
+        "uq_hosts_name",
+        "hosts",
+        ["name"],
+        unique=True,
+        sqlite_where=sa.text("removed = 0"),
+        postgresql_where=sa.text("removed = false"),
+    )
+
+    op.create_table(
+        "policies",
+        sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("files", sa.Text(), nullable=False),
+        sa.Column("applied_by", sa.Text(), nullable=False),
+        sa.Column("applied_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("version", name=op.f("pk_policies")),
+    )
+    op.create_table(
+        "users",
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("duties", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("disabled", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("mfa_secret", sa.LargeBinary(), nullable=True),
+        sa.Column("mfa_last_step", sa.BigInteger(), server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_users")),
+        sa.UniqueConstraint("account", name=op.f("uq_users_account")),
+        sa.UniqueConstraint("name", name=op.f("uq_users_name")),
+    )
+    op.create_table(
+        "enroll_tokens",
+        sa.Column("token_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("host_name", sa.Text(), nullable=False),
+        sa.Column("labels", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("host_id", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["host_id"], ["hosts.host_id"], name=op.f("fk_enroll_tokens_host_id_hosts")),
+        sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_enroll_tokens")),
+    )
+    op.create_table(
+        "factor_failures",
+        sa.Column("failure_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("factor", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name=op.f("fk_factor_failures_user_id_users")),
+        sa.PrimaryKeyConstraint("failure_id", name=op.f("pk_factor_failures")),
+    )
+    op.create_index("ix_factor_failures_user_id_factor", "factor_failures", ["user_id", "factor"], unique=False)
+
+    op.create_table(
+        "factor_locks",
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("factor", sa.Text(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name=op.f("fk_factor_locks_user_id_users")),
+        sa.PrimaryKeyConstraint("user_id", "factor", name=op.f("pk_factor_locks")),
+    )
+    op.create_table(
+        "mfa_tokens",
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("token_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("sealed_secret", sa.LargeBinary(), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name=op.f("fk_mfa_tokens_user_id_users")),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_mfa_tokens")),
+    )
+    op.create_table(
+        "reports",
+        sa.Column("host_id", sa.Text(), nullable=False),
+        sa.Column("spool_id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("kept_at", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("grant_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["host_id"], ["hosts.host_id"], name=op.f("fk_reports_host_id_hosts")),
+        sa.PrimaryKeyConstraint("host_id", "spool_id", "sequence", name=op.f("pk_reports")),
+    )
+    op.create_table(
+        "requests",
+        sa.Column("request_id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("host_id", sa.Text(), nullable=False),
+        sa.Column("uid", sa.BigInteger(), nullable=False),
+        sa.Column("local_name", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("ask", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("ticket", sa.Text(), nullable=False),
+        sa.Column("duration_s", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("lapses_at", sa.BigInteger(), nullable=False),
+        sa.Column("approvals_needed", sa.Integer(), nullable=False),
+        sa.Column("role_commands", sa.Text(), nullable=False),
+        sa.Column("mfa_passed", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.CheckConstraint("duration_s > 0", name=op.f("ck_requests_duration_is_positive")),
+        sa.ForeignKeyConstraint(["host_id"], ["hosts.host_id"], name=op.f("fk_requests_host_id_hosts")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name=op.f("fk_requests_user_id_users")),
+        sa.PrimaryKeyConstraint("request_id", name=op.f("pk_requests")),
+    )
+    op.create_index("ix_requests_created_at", "requests", ["created_at"], unique=False)
+    op.create_index("ix_requests_state_lapses_at", "requests", ["state", "lapses_at"], unique=False)
+    op.create_index(op.f("ix_requests_user_id"), "requests", ["user_id"], unique=False)
+
+    op.create_table(
+        "user_aliases",
+        sa.Column("alias", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name=op.f("fk_user_aliases_user_id_users")),
+        sa.PrimaryKeyConstraint("alias", name=op.f("pk_user_aliases")),
+    )
+    op.create_table(
+        "decisions",
+        sa.Column("request_id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("approved", sa.Boolean(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["request_id"], ["requests.request_id"], name=op.f("fk_decisions_request_id_requests")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name=op.f("fk_decisions_user_id_users")),
+        sa.PrimaryKeyConstraint("request_id", "user_id", name=op.f("pk_decisions")),
+    )
+    op.create_table(
+        "grants",
+        sa.Column("grant_id", sa.Text(), nullable=False),
+        sa.Column("request_id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("host_id", sa.Text(), nullable=False),
+        sa.Column("uid", sa.BigInteger(), nullable=False),
+        sa.Column("local_name", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("run_as_user", sa.Text(), nullable=False),
+        sa.Column("run_as_group", sa.Text(), nullable=False),
+        sa.Column("commands", sa.Text(), nullable=False),
+        sa.Column("shell", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("record", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("not_before", sa.BigInteger(), nullable=False),
+        sa.Column("not_after", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("approved_by", sa.Text(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("signed_boot", sa.Text(), server_default="", nullable=False),
+        sa.Column("signed_at", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("envelope", sa.LargeBinary(), nullable=True),
+        sa.Column("applied_boot", sa.Text(), server_default="", nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("end_reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("left_set_at", sa.BigInteger(), server_default="0", nullable=False),
+        sa.CheckConstraint("not_before < not_after", name=op.f("ck_grants_has_time")),
+        sa.CheckConstraint("uid > 0", name=op.f("ck_grants_not_root")),
+        sa.ForeignKeyConstraint(["host_id"], ["hosts.host_id"], name=op.f("fk_grants_host_id_hosts")),
+        sa.ForeignKeyConstraint(["request_id"], ["requests.request_id"], name=op.f("fk_grants_request_id_requests")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name=op.f("fk_grants_user_id_users")),
+        sa.PrimaryKeyConstraint("grant_id", name=op.f("pk_grants")),
+        sa.UniqueConstraint("request_id", name=op.f("uq_grants_request_id")),
+    )
+    op.create_index("ix_grants_host_id_state", "grants", ["host_id", "state"], unique=False)
+    op.create_index("ix_grants_state_not_after", "grants", ["state", "not_after"], unique=False)
+    op.create_index(op.f("ix_grants_user_id"), "grants", ["user_id"], unique=False)
+    op.execute("INSERT INTO audit_counter (counter_id, last) VALUES (1, 0)")

@@ -1,0 +1,247 @@
+"""The schema, the same on SQLite and PostgreSQL.
+
+Times are BIGINT µs UTC (timestamps come back naive from SQLite), flags and sets are plain integers and JSON text, so
+that nothing depends on the dialect.  Constraint names follow one convention from the first day: later migrations need
+them.  What the columns cannot say is said by triggers (`triggers.py`).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _flag(name: str) -> Column[bool]:
+    return Column(name, Boolean, nullable=False, server_default=false())
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False, server_default="")
+
+
+def _number(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default="0")
+
+
+users = Table(
+    "users",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("account", Text, nullable=False, unique=True),
+    Column("duties", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    _flag("disabled"),
+    Column("mfa_secret", LargeBinary),
+    _number("mfa_last_step"),
+)
+
+# S8: a name or account, whatever the case of its letters, is one person's.
+user_aliases = Table(
+    "user_aliases",
+    metadata,
+    Column("alias", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.user_id"), nullable=False),
+)
+
+mfa_tokens = Table(
+    "mfa_tokens",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.user_id"), primary_key=True),
+    Column("token_hash", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("sealed_secret", LargeBinary),
+)
+
+factor_failures = Table(
+    "factor_failures",
+    metadata,
+    Column("failure_id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("user_id", Text, ForeignKey("users.user_id"), nullable=False),
+    Column("factor", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("ix_factor_failures_user_id_factor", "user_id", "factor"),
+)
+
+factor_locks = Table(
+    "factor_locks",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.user_id"), primary_key=True),
+    Column("factor", Text, primary_key=True),
+    Column("until", BigInteger, nullable=False),
+)
+
+hosts = Table(
+    "hosts",
+    metadata,
+    Column("host_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("enrolled_at", BigInteger, nullable=False),
+    _flag("removed"),
+    _flag("connected"),
+    _number("last_seen"),
+    _text("boot_id"),
+    _text("agent_version"),
+    _text("sudo_version"),
+    Column("problems", Text, nullable=False, server_default="[]"),
+    _number("clock_skew_us"),
+    _number("generation"),
+    Index(
+        "uq_hosts_name",
+        "name",
+        unique=True,
+        sqlite_where=text("removed = 0"),
+        postgresql_where=text("removed = false"),
+    ),
+)
+
+enroll_tokens = Table(
+    "enroll_tokens",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("host_name", Text, nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("host_id", Text, ForeignKey("hosts.host_id")),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("files", Text, nullable=False),
+    Column("applied_by", Text, nullable=False),
+    Column("applied_at", BigInteger, nullable=False),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.user_id"), nullable=False, index=True),
+    Column("host_id", Text, ForeignKey("hosts.host_id"), nullable=False),
+    Column("uid", BigInteger, nullable=False),
+    Column("local_name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("ask", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("ticket", Text, nullable=False),
+    Column("duration_s", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("lapses_at", BigInteger, nullable=False),
+    Column("approvals_needed", Integer, nullable=False),
+    Column("role_commands", Text, nullable=False),
+    _flag("mfa_passed"),
+    CheckConstraint("duration_s > 0", name="duration_is_positive"),
+    Index("ix_requests_state_lapses_at", "state", "lapses_at"),
+    Index("ix_requests_created_at", "created_at"),
+)
+
+# S8: one vote a person and request, whatever raced.
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("request_id", Text, ForeignKey("requests.request_id"), primary_key=True),
+    Column("user_id", Text, ForeignKey("users.user_id"), primary_key=True),
+    Column("approved", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("grant_id", Text, primary_key=True),
+    Column("request_id", Text, ForeignKey("requests.request_id"), nullable=False),
+    Column("user_id", Text, ForeignKey("users.user_id"), nullable=False, index=True),
+    Column("host_id", Text, ForeignKey("hosts.host_id"), nullable=False),
+    Column("uid", BigInteger, nullable=False),
+    Column("local_name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("run_as_user", Text, nullable=False),
+    Column("run_as_group", Text, nullable=False),
+    Column("commands", Text, nullable=False),
+    _flag("shell"),
+    Column("record", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("not_before", BigInteger, nullable=False),
+    Column("not_after", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("approved_by", Text, nullable=False),
+    _number("revision"),
+    _text("signed_boot"),
+    _number("signed_at"),
+    Column("envelope", LargeBinary),
+    _text("applied_boot"),
+    _number("ended_at"),
+    _text("end_reason"),
+    _number("left_set_at"),
+    UniqueConstraint("request_id"),
+    CheckConstraint("not_before < not_after", name="has_time"),
+    CheckConstraint("uid > 0", name="not_root"),
+    Index("ix_grants_host_id_state", "host_id", "state"),
+    Index("ix_grants_state_not_after", "state", "not_after"),
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("host_id", Text, ForeignKey("hosts.host_id"), primary_key=True),
+    Column("spool_id", Text, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("kept_at", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("grant_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("kind", Text, nullable=False, index=True),
+    Column("actor", Text, nullable=False),
+    Column("user", Text, nullable=False, index=True),
+    Column("host", Text, nullable=False, index=True),
+    Column("role", Text, nullable=False),
+    Column("request_id", Text, nullable=False, index=True),
+    Column("grant_id", Text, nullable=False, index=True),
+    Column("details", Text, nullable=False),
+)
+
+# One row.  Locking it makes write transactions one at a time on PostgreSQL, as `BEGIN IMMEDIATE` does on SQLite.
+audit_counter = Table(
+    "audit_counter",
+    metadata,
+    Column("counter_id", Integer, primary_key=True, autoincrement=False),
+    Column("last", BigInteger, nullable=False),
+    CheckConstraint("counter_id = 1", name="one_row"),
+)

@@ -1,0 +1,89 @@
+"""What the database refuses whoever asks: illegal moves of state (from the tables in `domain/lifecycle.py`), and any
+change of the audit log, of a vote, or of who and what a request or grant is for.
+
+Made anew at each start, so they cannot differ from the tables of the running code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from sqlalchemy import Connection
+
+from jit_server.domain.lifecycle import GRANT_START, GRANT_TRANSITIONS, REQUEST_START, REQUEST_TRANSITIONS
+
+_FIXED = {
+    "requests": """
+        request_id user_id host_id uid local_name role ask reason ticket duration_s created_at approvals_needed
+        role_commands mfa_passed
+    """,
+    "grants": """
+        grant_id request_id user_id host_id uid local_name role run_as_user run_as_group commands shell record
+        not_before not_after reason approved_by
+    """,
+}
+_APPEND_ONLY = ("audit_events", "decisions", "reports", "policies")
+
+
+def install(connection: Connection) -> None:
+    """Put the triggers in place of former ones."""
+    statements = _postgresql() if connection.dialect.name == "postgresql" else _sqlite()
+    for statement in statements:
+        connection.exec_driver_sql(statement)
+
+
+def _rules() -> Iterator[tuple[str, str, str, str]]:
+    """Yield table, operation, condition under which it is refused, and what to say."""
+    yield "requests", "INSERT", f"NEW.state NOT IN ({_list(REQUEST_START)})", "a request cannot begin in this state"
+    yield "grants", "INSERT", f"NEW.state NOT IN ({_list(GRANT_START)})", "a grant cannot begin in this state"
+    yield (
+        "requests",
+        "UPDATE",
+        _illegal({(old, new) for (old, _), new in REQUEST_TRANSITIONS.items()}),
+        "illegal move of a request",
+    )
+    yield (
+        "grants",
+        "UPDATE",
+        _illegal({(old, new) for (old, _), new in GRANT_TRANSITIONS.items()}),
+        "illegal move of a grant",
+    )
+    for table, columns in _FIXED.items():
+        changed = " OR ".join(f"NEW.{column} <> OLD.{column}" for column in columns.split())
+        yield table, "UPDATE", changed, f"what {table} are for is fixed"
+        yield table, "DELETE", "1 = 1", f"{table} are never deleted"
+    for table in _APPEND_ONLY:
+        yield table, "UPDATE", "1 = 1", f"{table} are append-only"
+        yield table, "DELETE", "1 = 1", f"{table} are append-only"
+    yield "audit_counter", "UPDATE", "NEW.last < OLD.last", "the order of events only grows"
+    yield "audit_counter", "DELETE", "1 = 1", "the order of events only grows"
+
+
+def _illegal(moves: Collection[tuple[str, str]]) -> str:
+    legal = " OR ".join(f"(OLD.state = '{old}' AND NEW.state = '{new}')" for old, new in sorted(moves))
+    return f"NEW.state <> OLD.state AND NOT ({legal})"
+
+
+def _list(states: Collection[str]) -> str:
+    return ", ".join(f"'{state}'" for state in sorted(states))
+
+
+def _sqlite() -> Iterator[str]:
+    for number, (table, operation, condition, text) in enumerate(_rules(), 1):
+        name = f"jit_{number}_{table}_{operation.lower()}"
+        yield f"DROP TRIGGER IF EXISTS {name}"
+        yield (
+            f"CREATE TRIGGER {name} BEFORE {operation} ON {table} WHEN {condition} "
+            f"BEGIN SELECT RAISE(ABORT, '{text}'); END"
+        )
+
+
+def _postgresql() -> Iterator[str]:
+    for number, (table, operation, condition, text) in enumerate(_rules(), 1):
+        name = f"jit_{number}_{table}_{operation.lower()}"
+        yield (
+            f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            f"IF {condition} THEN RAISE EXCEPTION '{text}' USING ERRCODE = 'integrity_constraint_violation'; END IF; "
+            f"RETURN {'OLD' if operation == 'DELETE' else 'NEW'}; END $$"
+        )
+        yield f"CREATE OR REPLACE TRIGGER {name} BEFORE {operation} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()"

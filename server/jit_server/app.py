@@ -1,0 +1,146 @@
+"""The running server: ports, services and listeners put together, and the timers that need nobody to call.
+
+What an installation may choose is in `Config`; how passwords are checked is an argument of the code, never of a
+configuration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from jit_server.adapters.changes import InProcessChanges
+from jit_server.adapters.policy_yaml import YamlPolicyParser
+from jit_server.adapters.sql import SqlStore, migrate
+from jit_server.adapters.state_directory import StateDirectory, StateError
+from jit_server.adapters.totp import PyotpTotp
+from jit_server.config import Address, Config
+from jit_server.ports import Clock, PasswordChecker
+from jit_server.rpc.access import Access
+from jit_server.rpc.admin_service import AdminService
+from jit_server.rpc.audit_service import AuditService
+from jit_server.rpc.enrollment import Enrollment
+from jit_server.rpc.finishing import finished
+from jit_server.rpc.host_service import HostService
+from jit_server.rpc.host_session import HostSessions
+from jit_server.rpc.identity import Admission, Gate
+from jit_server.rpc.people_service import PeopleService
+from jit_server.rpc.rate_limit import RateLimiter
+from jit_server.rpc.server import BOOTSTRAP, GRACE_S, MUTUAL, Listener
+from jit_server.rpc.tls import ServerCertificate
+from jit_server.services import Ports, Services, compose
+
+TICK_S = 1.0
+RENEWAL_CHECK_S = 3_600.0
+
+_log = logging.getLogger(__name__)
+
+
+class App:
+    """One server process.  `start`, then `stop` once."""
+
+    def __init__(self, config: Config, *, passwords: PasswordChecker, clock: Clock) -> None:
+        self._config = config
+        self._passwords = passwords
+        self._clock = clock
+        self._stack = contextlib.AsyncExitStack()
+
+    async def start(self) -> None:
+        """Migrate the database, listen, and start the timers; raises without leaving anything open."""
+        async with contextlib.AsyncExitStack() as stack:
+            await self._start(stack)
+            self._stack = stack.pop_all()
+
+    async def stop(self) -> None:
+        """Drain: returns when what was under way has ended, after `GRACE_S` seconds at the latest."""
+        await self._stack.aclose()
+
+    def reload(self) -> None:
+        """Show a certificate that was replaced on disk from the next handshake on."""
+        try:
+            self._certificate.reload()
+        except StateError as error:
+            _log.error("The certificate was not reloaded: %s", error)
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        state = StateDirectory(self._config.state)
+        keys = state.load_keys()
+        self._certificate = ServerCertificate(state, keys.authority)
+        self._certificate.renew_if_due(self._clock.now())
+        await migrate(self._config.database)
+        changes = InProcessChanges()
+        store = SqlStore(self._config.database, changes)
+        stack.push_async_callback(store.close)
+        services = compose(
+            Ports(
+                store=store,
+                clock=self._clock,
+                signer=keys.signer,
+                authority=keys.authority,
+                passwords=self._passwords,
+                secret_box=keys.secret_box,
+                totp=PyotpTotp(self._config.issuer),
+                policy_parser=YamlPolicyParser(),
+            )
+        )
+        await services.hosts.disconnect_all()
+        gate = Gate(RateLimiter(time.monotonic))
+        admission = Admission(keys.authority.domain, self._clock)
+        name = self._config.advertise or state.server_names()[0]
+
+        mutual = Listener(self._config.listen, self._certificate.credentials(require_client_certificate=True), MUTUAL)
+        bootstrap = Listener(
+            self._config.listen_bootstrap, self._certificate.credentials(require_client_certificate=False), BOOTSTRAP
+        )
+        self.port, self.bootstrap_port = mutual.port, bootstrap.port
+        advertised = str(Address(name, mutual.port))
+        advertised_bootstrap = str(Address(name, bootstrap.port))
+        sessions = HostSessions(services, changes, self._clock)
+        mutual.add(HostService(services, changes, sessions).service(admission))
+        mutual.add(PeopleService(services, changes, self._clock).service(admission))
+        mutual.add(AuditService(services, changes, self._clock).service(admission))
+        mutual.add(AdminService(services, advertised_bootstrap, keys.authority.fingerprint()).service(admission))
+        bootstrap.add(Enrollment(services, advertised).service(gate))
+        bootstrap.add(Access(services, advertised).service(gate))
+
+        self._timers(stack, services)
+        for listener in (mutual, bootstrap):
+            await listener.start()
+        stack.push_async_callback(_stop_both, mutual, bootstrap)
+        _log.info("Serving on %s and %s as %s", self._config.listen, self._config.listen_bootstrap, name)
+
+    def _timers(self, stack: contextlib.AsyncExitStack, services: Services) -> None:
+        async def renew() -> None:
+            self._certificate.renew_if_due(self._clock.now())
+
+        timers: tuple[tuple[str, float, Callable[[], Awaitable[object]]], ...] = (
+            ("pending requests", TICK_S, services.requests.lapse),
+            ("grants", TICK_S, services.grants.expire),
+            ("certificate", RENEWAL_CHECK_S, renew),
+        )
+        for what, interval_s, act in timers:
+            task = asyncio.create_task(_repeat(what, interval_s, act))
+            stack.push_async_callback(_end, task)
+
+
+async def _repeat(what: str, interval_s: float, act: Callable[[], Awaitable[object]]) -> None:
+    """Act again and again: a failure is logged and tried again, it never ends the timer."""
+    while True:
+        try:
+            await finished(act())
+        except Exception:
+            _log.exception("A timer failed and will be tried again: %s", what)
+        await asyncio.sleep(interval_s)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def _stop_both(*listeners: Listener) -> None:
+    await asyncio.gather(*(listener.stop(GRACE_S) for listener in listeners))

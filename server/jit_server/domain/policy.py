@@ -1,0 +1,237 @@
+"""The policy, and what it says to one ask.
+
+Nothing matches by default: a role reaches only the hosts whose labels it names and only the people it lists.  The
+answer to an ask is a value, `Allowed` or `Refused`, never a bool; a refusal says why, and what would help.
+S8: the requester is never among those who may decide, and people are compared by their immutable ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from jit_server.domain.ask import ALL, Ask, Commands, covers, describe
+from jit_server.domain.grant import Grant, Record
+from jit_server.domain.identity import Host, User
+
+DEFAULT_REQUEST_TIMEOUT_S = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Hosts that have all of `labels`; no labels select no host, unless `all_hosts`."""
+
+    labels: Mapping[str, str]
+    all_hosts: bool = False
+
+    def matches(self, host: Host) -> bool:
+        if self.all_hosts:
+            return True
+        return bool(self.labels) and all(host.labels.get(key) == value for key, value in self.labels.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """People, by name and by group."""
+
+    people: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What may be done, where, by whom, and under which conditions; durations in seconds."""
+
+    name: str
+    description: str
+    hosts: Selector
+    run_as_users: tuple[str, ...]
+    run_as_groups: tuple[str, ...]
+    commands: Commands
+    shell: bool
+    eligible: Party
+    approvers: Party
+    approvals: int
+    default_s: int
+    max_s: int
+    request_timeout_s: int = DEFAULT_REQUEST_TIMEOUT_S
+    mfa: bool = True
+    reason: bool = True
+    ticket: bool = False
+    record: Record = Record.EVENTS
+
+    @property
+    def terms(self) -> tuple[object, ...]:
+        """What an approver relies on; a pending request does not outlive a change of it."""
+        return (
+            self.run_as_users,
+            self.run_as_groups,
+            self.commands,
+            self.shell,
+            self.approvals,
+            self.mfa,
+            self.record,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All roles of one version; version 0 is the policy before the first, which allows nothing."""
+
+    version: int
+    groups: Mapping[str, frozenset[str]]
+    roles: Mapping[str, Role]
+
+    def includes(self, party: Party, user: User) -> bool:
+        if user.name in party.people:
+            return True
+        return any(user.name in self.groups.get(group, frozenset()) for group in party.groups)
+
+    def groups_of(self, user: User) -> tuple[str, ...]:
+        return tuple(sorted(name for name, members in self.groups.items() if user.name in members))
+
+    def approver_of(self, user: User) -> frozenset[str]:
+        """The roles this person may decide on; none for a disabled person."""
+        if user.disabled:
+            return frozenset()
+        return frozenset(role.name for role in self.roles.values() if self.includes(role.approvers, user))
+
+
+NO_POLICY = Policy(0, {}, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """The role fits; `approvers` may decide, the requester never among them."""
+
+    role: Role
+    approvers: tuple[User, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why not; `role` is empty when no single role is to blame, `hint` says what would work."""
+
+    role: str
+    why: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFile:
+    """One policy file as it was given; `name` is for messages only."""
+
+    name: str
+    text: str
+
+
+class Severity(StrEnum):
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something the lint has to say; line and column from 1, zero when it is about the whole file."""
+
+    file: str
+    line: int
+    column: int
+    severity: Severity
+    message: str
+
+
+def may_decide(policy: Policy, role: Role, requester_id: str, people: Iterable[User]) -> tuple[User, ...]:
+    """Those who may decide on a request of that person for that role, by name."""
+    able = (
+        user
+        for user in people
+        if not user.disabled and user.user_id != requester_id and policy.includes(role.approvers, user)
+    )
+    return tuple(sorted(able, key=lambda user: user.name))
+
+
+def evaluate(
+    policy: Policy, role: Role, user: User, host: Host, ask: Ask | None, *, people: Collection[User]
+) -> Allowed | Refused:
+    """Decide whether this person may ask for this role on this host, for that command if one is given."""
+    standing = _standing(policy, role, user, host)
+    if standing is not None:
+        return standing
+    if ask is not None:
+        mismatch = _mismatch(role, ask)
+        if mismatch is not None:
+            return mismatch
+    approvers = may_decide(policy, role, user.user_id, people)
+    if len(approvers) < role.approvals:
+        needed = "1 approval" if role.approvals == 1 else f"{role.approvals} approvals"
+        able = f"only {', '.join(approver.name for approver in approvers)}" if approvers else "nobody"
+        return Refused(
+            role.name,
+            f"role {role.name} needs {needed}, and {able} could give one",
+            "an administrator has to name more approvers in the policy",
+        )
+    return Allowed(role, approvers)
+
+
+def still_covers(policy: Policy, grant: Grant, user: User, host: Host) -> Refused | None:
+    """S10: say why a live grant is no longer within the policy, or None if it is."""
+    role = policy.roles.get(grant.role)
+    if role is None:
+        return Refused(grant.role, f"role {grant.role} is no longer in the policy")
+    standing = _standing(policy, role, user, host)
+    if standing is not None:
+        return standing
+    run_as = _run_as_mismatch(role, grant.run_as_user, grant.run_as_group)
+    if run_as is not None:
+        return run_as
+    if not covers(role.commands, grant.commands) or (grant.shell and not role.shell):
+        return Refused(role.name, f"role {role.name} no longer allows all of it")
+    if (grant.not_after - grant.not_before) > role.max_s * 1_000_000:
+        return Refused(role.name, f"role {role.name} no longer allows so long")
+    return None
+
+
+def _standing(policy: Policy, role: Role, user: User, host: Host) -> Refused | None:
+    if user.disabled:
+        return Refused("", f"{user.name} is disabled", "an administrator can enable the account: jitctl users enable")
+    if host.removed:
+        return Refused("", f"host {host.name} was removed")
+    if not policy.includes(role.eligible, user):
+        return Refused(
+            role.name, f"{user.name} is not eligible for role {role.name}", "jit ls shows what you may ask for"
+        )
+    if not role.hosts.matches(host):
+        wanted = ", ".join(f"{key}={value}" for key, value in sorted(role.hosts.labels.items())) or "no host"
+        return Refused(role.name, f"role {role.name} does not reach {host.name}", f"it is for hosts with {wanted}")
+    return None
+
+
+def _run_as_mismatch(role: Role, run_as_user: str, run_as_group: str) -> Refused | None:
+    if run_as_user not in role.run_as_users:
+        return Refused(
+            role.name,
+            f"role {role.name} does not run commands as {run_as_user}",
+            f"it runs them as {', '.join(role.run_as_users)}",
+        )
+    if run_as_group and run_as_group not in role.run_as_groups:
+        allowed = ", ".join(role.run_as_groups) or "no other group"
+        return Refused(
+            role.name, f"role {role.name} does not run commands with group {run_as_group}", f"it allows {allowed}"
+        )
+    return None
+
+
+def _mismatch(role: Role, ask: Ask) -> Refused | None:
+    run_as = _run_as_mismatch(role, ask.run_as_user, ask.run_as_group)
+    if run_as is not None:
+        return run_as
+    if ask.wants_shell and not (role.shell and role.commands == ALL):
+        return Refused(role.name, f"role {role.name} gives no shell", "name the command to run instead of -s or -i")
+    command = ask.command
+    if command is not None and not covers(role.commands, (command,)):
+        lines = describe(role.commands)
+        shown = "; ".join(lines[:5]) + (f"; and {len(lines) - 5} more" if len(lines) > 5 else "")
+        return Refused(role.name, f"role {role.name} does not allow {command}", f"it allows: {shown}")
+    return None

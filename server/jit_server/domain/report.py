@@ -1,0 +1,95 @@
+"""What a host says (SPEC 5.1, 5.3).  It may be lying: a report can end rights or describe, never add one (S11)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jit_server.domain.identity import LocalUser
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The first word of a stream; `now` is the host's clock in µs UTC."""
+
+    boot_id: str
+    now: int
+    agent_version: str
+    sudo_version: str
+    spool_id: str
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    revision: int
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRefused:
+    """The enforcer would not take it; `code` is of SPEC 3.4."""
+
+    revision: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The enforcer's proof; `reason` is expired, revoked, dropped, stopped or rebooted."""
+
+    revision: int
+    reason: str
+    late_us: int
+    killed: int
+    scope_empty: bool
+    rule_removed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DropAsked:
+    user: LocalUser
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStarted:
+    session_id: str
+    user: LocalUser
+    run_as_user: str
+    argv: tuple[str, ...]
+    command: str
+    cwd: str
+    tty: str
+    standing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRejected:
+    session_id: str
+    user: LocalUser
+    argv: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    session_id: str
+    exit_value: int
+    signal: str
+    run_time_us: int
+    lost: bool
+
+
+ReportBody = Applied | GrantRefused | Ended | DropAsked | SessionStarted | SessionRejected | SessionEnded
+
+END_REASONS = frozenset({"expired", "revoked", "dropped", "stopped", "rebooted"})
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Number `sequence` of a host's spool; `at` is the host's clock in µs UTC, `grant_id` may be empty."""
+
+    sequence: int
+    at: int
+    grant_id: str
+    body: ReportBody

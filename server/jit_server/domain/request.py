@@ -1,0 +1,69 @@
+"""One ask for a role on a host, and the votes on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jit_server.domain.ask import Ask
+from jit_server.domain.identity import LocalUser
+from jit_server.domain.lifecycle import RequestState
+from jit_server.errors import LimitExceeded
+
+MAX_PENDING = 20
+MAX_REASON = 1_000
+MAX_TICKET = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One person's vote; a person has one on each request (S8).  `at` in µs UTC."""
+
+    user_id: str
+    approved: bool
+    reason: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRequest:
+    """A request as stored; times in µs UTC.
+
+    `role_commands` and `approvals_needed` are the role's as the requester and the approvers saw them: a change of them
+    ends the pending request (see `Role.terms`).
+    """
+
+    request_id: str
+    user_id: str
+    host_id: str
+    local_user: LocalUser
+    role: str
+    ask: Ask
+    reason: str
+    ticket: str
+    duration_s: int
+    state: RequestState
+    created_at: int
+    lapses_at: int
+    approvals_needed: int
+    role_commands: tuple[str, ...]
+    mfa_passed: bool
+    decisions: tuple[Decision, ...] = ()
+
+    @property
+    def approvals(self) -> tuple[str, ...]:
+        """The ids of the people who approved, each once, in the order of their votes."""
+        return tuple(dict.fromkeys(decision.user_id for decision in self.decisions if decision.approved))
+
+
+def check_reason(untrusted_text: str) -> str:
+    """Return the reason; raise `LimitExceeded` over 1,000 characters."""
+    if len(untrusted_text) > MAX_REASON:
+        raise LimitExceeded(f"the reason has {len(untrusted_text)} characters; the limit is {MAX_REASON}")
+    return untrusted_text.strip()
+
+
+def check_ticket(untrusted_text: str) -> str:
+    """Return the ticket; raise `LimitExceeded` over 200 characters."""
+    if len(untrusted_text) > MAX_TICKET:
+        raise LimitExceeded(f"the ticket has {len(untrusted_text)} characters; the limit is {MAX_TICKET}")
+    return untrusted_text.strip()

@@ -1,0 +1,150 @@
+"""The one stream of a host (SPEC 5): what it must hold goes down, what it saw comes up.
+
+A host has one stream: a new one replaces the old, whose connection the server may not know to be dead yet.  One task
+serves it; it waits for the next message and for the next hint at once, so that nothing is written twice at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from jit_protos.v1 import host_pb2
+from jit_server.domain.identity import HostCaller
+from jit_server.domain.report import Hello, Report
+from jit_server.errors import Conflict, Invalid, Unavailable
+from jit_server.ports import Changes, Clock, Subscription
+from jit_server.rpc import host_wire
+from jit_server.rpc.dispatch import Write
+from jit_server.rpc.finishing import finished
+from jit_server.rpc.watching import LOOK_AGAIN_S
+from jit_server.services import Services
+
+HELLO_S = 30.0
+SILENCE_S = 120.0
+"""A host sends a heartbeat every 30 s; one that is silent for this long is taken for dead."""
+
+Messages = AsyncIterator[host_pb2.HostMessage]
+
+
+class HostSessions:
+    """All streams of hosts that this process serves."""
+
+    def __init__(self, services: Services, changes: Changes, clock: Clock) -> None:
+        self._services = services
+        self._changes = changes
+        self._clock = clock
+        self._running: dict[str, asyncio.Timeout] = {}
+
+    async def serve(self, caller: HostCaller, messages: Messages, write: Write) -> None:
+        """Serve one stream until the host ends it, or a newer one of the same host takes its place."""
+        hello = await _hello(messages)
+        async with self._alone(caller.host_id) as mine:
+            with self._changes.subscribe([caller.host_id]) as changed:
+                kept = await finished(self._services.hosts.hello(caller, hello))
+                try:
+                    await write(host_wire.time_message(self._clock.now()))
+                    await write(host_wire.kept_message(kept))
+                    await _Exchange(self._services, caller, hello, write).run(messages, changed)
+                finally:
+                    if self._running.get(caller.host_id) is mine:
+                        await finished(self._services.hosts.disconnected(caller))
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, host_id: str) -> AsyncIterator[asyncio.Timeout]:
+        """End the host's former stream, if there is one; raises `Conflict` out of this one when it is replaced."""
+        former = self._running.get(host_id)
+        if former is not None and not former.expired():
+            former.reschedule(asyncio.get_running_loop().time())
+        try:
+            async with asyncio.timeout(None) as mine:
+                self._running[host_id] = mine
+                try:
+                    yield mine
+                finally:
+                    if self._running.get(host_id) is mine:
+                        del self._running[host_id]
+        except TimeoutError:
+            if not mine.expired():
+                raise
+            raise Conflict("a newer stream of this host took the place of this one") from None
+
+
+class _Exchange:
+    """What goes to and fro once the host has said who it is."""
+
+    def __init__(self, services: Services, caller: HostCaller, hello: Hello, write: Write) -> None:
+        self._services = services
+        self._caller = caller
+        self._hello = hello
+        self._write = write
+        self._sent_generation = -1
+
+    async def run(self, messages: Messages, changed: Subscription) -> None:
+        """Go on until the host closes its side; raises `Unavailable` when it fell silent."""
+        await self._send_desired()
+        reading: asyncio.Task[host_pb2.HostMessage | None] = asyncio.create_task(_next(messages))
+        waking = asyncio.create_task(changed.wait())
+        heard = asyncio.get_running_loop().time()
+        try:
+            while True:
+                done, _ = await asyncio.wait({reading, waking}, timeout=LOOK_AGAIN_S, return_when="FIRST_COMPLETED")
+                if reading in done:
+                    message = reading.result()
+                    if message is None:
+                        return
+                    heard = asyncio.get_running_loop().time()
+                    await self._take(message)
+                    reading = asyncio.create_task(_next(messages))
+                elif asyncio.get_running_loop().time() - heard > SILENCE_S:
+                    raise Unavailable("the host has been silent for too long")
+                if waking in done:
+                    waking = asyncio.create_task(changed.wait())
+                    await self._send_desired()
+                elif not done:
+                    await self._send_desired()
+        finally:
+            for task in (reading, waking):
+                task.cancel()
+            await asyncio.gather(reading, waking, return_exceptions=True)
+
+    async def _take(self, message: host_pb2.HostMessage) -> None:
+        match host_wire.host_message(message):
+            case Report() as report:
+                delivery = self._services.delivery
+                kept = await finished(delivery.record_report(self._caller, self._hello.spool_id, report))
+                await self._write(host_wire.kept_message(kept))
+            case host_wire.Heartbeat(now):
+                await finished(self._services.hosts.seen(self._caller, now))
+            case host_wire.Settled(generation):
+                await finished(self._services.delivery.settled(self._caller, generation))
+            case Hello():
+                raise Invalid("the host said hello twice")
+
+    async def _send_desired(self) -> None:
+        """Send the whole set if it is another than the last one sent (SPEC 5.2)."""
+        delivery = self._services.delivery
+        if await finished(delivery.generation(self._caller)) == self._sent_generation:
+            return
+        desired = await finished(delivery.desired_state(self._caller, self._hello.boot_id))
+        await self._write(host_wire.desired_message(desired))
+        self._sent_generation = desired.generation
+
+
+async def _hello(messages: Messages) -> Hello:
+    try:
+        async with asyncio.timeout(HELLO_S):
+            first = await _next(messages)
+    except TimeoutError:
+        raise Unavailable("the host did not say hello") from None
+    match None if first is None else host_wire.host_message(first):
+        case Hello() as hello:
+            return hello
+        case _:
+            raise Invalid("the host's stream must begin with hello")
+
+
+async def _next(messages: Messages) -> host_pb2.HostMessage | None:
+    """The next message, or None when the host has closed its side."""
+    return await anext(messages, None)

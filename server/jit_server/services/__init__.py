@@ -1,0 +1,70 @@
+"""The use cases.  Transactions live here: each change and its audit events in one (S7); authorisation is decided here.
+
+Callers are `Person` or `HostCaller`, whose certificates the edge has verified.  Refusals that must leave a trace (a
+wrong code, a request the policy refuses) commit their audit event first and are raised after the commit.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from jit_server import ports, store
+from jit_server.domain.ids import RandomBytes
+from jit_server.services.audit import AuditService
+from jit_server.services.decisions import DecisionService
+from jit_server.services.delivery import DeliveryService
+from jit_server.services.factors import FactorService
+from jit_server.services.grants import GrantService
+from jit_server.services.hosts import HostService
+from jit_server.services.login import LoginService
+from jit_server.services.people import PeopleService
+from jit_server.services.policies import PolicyBook, PolicyService
+from jit_server.services.requests import RequestService
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything the services need; `random_bytes` is replaced only by tests."""
+
+    store: store.Store
+    clock: ports.Clock
+    signer: ports.Signer
+    authority: ports.CertificateAuthority
+    passwords: ports.PasswordChecker
+    secret_box: ports.SecretBox
+    totp: ports.Totp
+    policy_parser: ports.PolicyParser
+    random_bytes: RandomBytes = secrets.token_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    requests: RequestService
+    decisions: DecisionService
+    grants: GrantService
+    delivery: DeliveryService
+    hosts: HostService
+    people: PeopleService
+    factors: FactorService
+    login: LoginService
+    policies: PolicyService
+    audit: AuditService
+
+
+def compose(world: Ports) -> Services:
+    """Put the services together over one set of ports."""
+    book = PolicyBook(world.policy_parser)
+    factors = FactorService(world.store, world.clock, world.secret_box, world.totp)
+    return Services(
+        requests=RequestService(world.store, world.clock, book, factors, world.random_bytes),
+        decisions=DecisionService(world.store, world.clock, book, world.random_bytes),
+        grants=GrantService(world.store, world.clock, book),
+        delivery=DeliveryService(world.store, world.clock, world.signer),
+        hosts=HostService(world.store, world.clock, world.authority, world.signer, world.random_bytes),
+        people=PeopleService(world.store, world.clock, book, world.random_bytes),
+        factors=factors,
+        login=LoginService(world.store, world.clock, world.authority, world.passwords, factors),
+        policies=PolicyService(world.store, world.clock, book, world.policy_parser),
+        audit=AuditService(world.store),
+    )

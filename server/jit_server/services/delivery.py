@@ -1,0 +1,150 @@
+"""What a host's stream carries: its desired state down, its reports up (SPEC 5).
+
+Desired state is level: the whole set, signed for the boot the host runs.  Reports are kept once each, together with
+what follows from them; they can end rights and describe, never add one (S11).  A report about a grant of another host,
+or one that no longer fits, is kept and changes nothing, or a host could never get past it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from jit_server.domain.events import EventKind
+from jit_server.domain.grant import Grant, Signature, message
+from jit_server.domain.identity import Host, HostCaller
+from jit_server.domain.lifecycle import LIVE, GrantMove, GrantState
+from jit_server.domain.report import END_REASONS, Ended, Report
+from jit_server.errors import Conflict, Invalid
+from jit_server.ports import Clock, Signer
+from jit_server.services import access
+from jit_server.services.consequences import follow
+from jit_server.services.recording import host_actor, note_grant
+from jit_server.store import Scope, Store, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class SignedGrant:
+    grant_id: str
+    revision: int
+    envelope: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredState:
+    """The whole truth for a host: what is not in it must not live."""
+
+    generation: int
+    grants: tuple[SignedGrant, ...]
+
+
+class DeliveryService:
+    def __init__(self, store: Store, clock: Clock, signer: Signer) -> None:
+        self._store = store
+        self._clock = clock
+        self._signer = signer
+
+    async def generation(self, caller: HostCaller) -> int:
+        """Return the host's generation: above the one last sent, the whole set has to go out again."""
+        async with self._store.read() as tx:
+            return (await access.host(tx, caller)).generation
+
+    async def desired_state(self, caller: HostCaller, boot_id: str) -> DesiredState:
+        """Return the host's live set, signed for this boot; durable before it is returned.
+
+        While the host's clock is off, only what was signed for this boot before is in it (SPEC 5.1).
+        Raises `Conflict` if the host has said hello from another boot since.
+        """
+        async with self._store.read() as tx:
+            host, wanted = await self._wanted(tx, caller, boot_id)
+        if any(grant.needs_signature(boot_id, self._clock.now()) for grant in wanted):
+            async with self._store.write() as tx:
+                host, wanted = await self._wanted(tx, caller, boot_id)
+                wanted = [await self._signed(tx, grant, boot_id) for grant in wanted]
+        return DesiredState(
+            host.generation,
+            tuple(
+                SignedGrant(grant.grant_id, grant.signature.revision, grant.signature.envelope)
+                for grant in wanted
+                if grant.signature is not None
+            ),
+        )
+
+    async def settled(self, caller: HostCaller, generation: int) -> None:
+        """The host has compared sets: what it left before this generation, and never had on this boot, is over.
+
+        For a grant that was in force on this boot only the enforcer's proof counts.
+        """
+        async with self._store.read() as tx:
+            if not await _gone_without_proof(tx, await access.host(tx, caller), generation):
+                return
+        async with self._store.write() as tx:
+            host = await access.host(tx, caller)
+            now = self._clock.now()
+            for grant in await _gone_without_proof(tx, host, generation):
+                await tx.grants.move(grant, GrantMove.END, ended_at=now)
+                await note_grant(
+                    tx,
+                    EventKind.GRANT_ENDED,
+                    grant,
+                    actor=host_actor(host),
+                    now=now,
+                    host=host,
+                    reason=grant.end_reason,
+                    proof="it was not in force on this boot",
+                )
+
+    async def record_report(self, caller: HostCaller, spool_id: str, untrusted: Report) -> int:
+        """Keep a report and do what follows from it, together; return the last sequence kept of that spool.
+
+        A report that was kept before changes nothing.  Raises `Conflict` for a gap, `Invalid` for nonsense.
+        """
+        _check(untrusted)
+        async with self._store.write() as tx:
+            host = await access.host(tx, caller)
+            last = await tx.reports.last(host.host_id, spool_id)
+            if untrusted.sequence <= last:
+                return last
+            if untrusted.sequence != last + 1:
+                raise Conflict(f"report {untrusted.sequence} came after report {last}: some are missing")
+            now = self._clock.now()
+            await tx.reports.add(host.host_id, spool_id, untrusted, now)
+            grant = await tx.grants.get(untrusted.grant_id) if untrusted.grant_id else None
+            if grant is not None and grant.host_id != host.host_id:
+                grant = None
+            await follow(tx, host, grant, untrusted, now)
+        return untrusted.sequence
+
+    async def _wanted(self, tx: Transaction, caller: HostCaller, boot_id: str) -> tuple[Host, list[Grant]]:
+        host = await access.host(tx, caller)
+        if host.boot_id != boot_id:
+            raise Conflict("the host has started anew since this stream began", hint="say hello again")
+        now = self._clock.now()
+        live = await tx.grants.select(Scope(host_id=host.host_id, everything=True), states=LIVE)
+        wanted = [grant for grant in live if grant.wanted_at(now)]
+        if host.clock_is_off:
+            wanted = [grant for grant in wanted if not grant.needs_signature(boot_id, now)]
+        return host, wanted
+
+    async def _signed(self, tx: Transaction, grant: Grant, boot_id: str) -> Grant:
+        now = self._clock.now()
+        if not grant.needs_signature(boot_id, now):
+            return grant
+        revision = grant.revision + 1
+        envelope = self._signer.sign(message(grant, revision=revision, boot_id=boot_id, now=now))
+        signature = Signature(revision, boot_id, now, envelope)
+        await tx.grants.set_signature(grant.grant_id, signature)
+        return replace(grant, signature=signature)
+
+
+async def _gone_without_proof(tx: Transaction, host: Host, generation: int) -> list[Grant]:
+    leaving = await tx.grants.select(
+        Scope(host_id=host.host_id, everything=True), states=(GrantState.ENDING, GrantState.UNCONFIRMED)
+    )
+    return [grant for grant in leaving if 0 < grant.left_set_at <= generation and grant.applied_boot != host.boot_id]
+
+
+def _check(untrusted: Report) -> None:
+    if untrusted.sequence < 1:
+        raise Invalid("reports are numbered from 1")
+    if isinstance(untrusted.body, Ended) and untrusted.body.reason not in END_REASONS:
+        raise Invalid(f"{untrusted.body.reason[:64]!a} is not a way for a grant to end")

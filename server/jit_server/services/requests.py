@@ -1,0 +1,307 @@
+"""Asking: what may be asked for, the ask itself, and taking it back (DESIGN 3, steps 2 and 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from jit_server.domain.ask import Ask, check_ask, describe
+from jit_server.domain.events import SERVER, Event, EventKind
+from jit_server.domain.identity import Host, HostCaller, LocalUser, Person, User
+from jit_server.domain.ids import Kind, RandomBytes, id_prefix, new_id
+from jit_server.domain.lifecycle import RequestMove, RequestState
+from jit_server.domain.policy import Allowed, Policy, Refused, Role, evaluate
+from jit_server.domain.request import MAX_PENDING, AccessRequest, check_reason, check_ticket
+from jit_server.errors import Denied, Invalid, JitError, LimitExceeded
+from jit_server.ports import Clock
+from jit_server.services import access
+from jit_server.services.factors import FactorService, Failed
+from jit_server.services.issuing import issue
+from jit_server.services.policies import PolicyBook
+from jit_server.services.recording import note_request
+from jit_server.services.views import Choice, Plan, RequestView, Viewer
+from jit_server.store import Scope, Store, Transaction
+
+MAX_LISTED = 1_000
+MINE_LISTED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class NewRequest:
+    """What `jit` collected; `duration_s` zero means the role's default, `otp` empty that none was given."""
+
+    role: str
+    ask: Ask
+    duration_s: int = 0
+    reason: str = ""
+    ticket: str = ""
+    otp: str = field(default="", repr=False)
+
+
+class RequestService:
+    def __init__(
+        self, store: Store, clock: Clock, book: PolicyBook, factors: FactorService, random_bytes: RandomBytes
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._book = book
+        self._factors = factors
+        self._random_bytes = random_bytes
+
+    async def plan(self, caller: HostCaller, user: LocalUser, ask: Ask | None, role: str = "") -> Plan:
+        """Say which roles fit the ask, or every role of the person on this host if there is none.
+
+        Reasons are given only for roles the person is eligible for, or named.
+        Raises `Denied` for an account the server does not know.
+        """
+        checked = None if ask is None else check_ask(ask)
+        async with self._store.read() as tx:
+            host = await access.host(tx, caller)
+            person = await access.local_person(tx, user)
+            policy = await self._book.current(tx)
+            return await self._plan(tx, policy, person, host, ask=checked, wanted=role)
+
+    async def create(self, caller: HostCaller, user: LocalUser, untrusted: NewRequest) -> RequestView:
+        """Record a request, or the grant at once if the role needs no approval.
+
+        Raises `Invalid` or `LimitExceeded` for bad input, `Denied` if the policy says no, `Unauthenticated` or
+        `FactorLocked` if the one-time code is missing, wrong, used, or no longer tried.
+        """
+        async with self._store.write() as tx:
+            outcome = await self._create(tx, caller, user, untrusted)
+        if isinstance(outcome, JitError):
+            raise outcome
+        return outcome
+
+    async def get(self, caller: Person, untrusted_id: str) -> RequestView:
+        async with self._store.read() as tx:
+            user = await access.person(tx, caller)
+            policy = await self._book.current(tx)
+            request = await _find(tx, untrusted_id, access.scope_of(user, policy))
+            return await Viewer(tx, policy).request(request)
+
+    async def get_local(self, caller: HostCaller, user: LocalUser, untrusted_id: str) -> RequestView:
+        """One of the person's own requests for this host."""
+        async with self._store.read() as tx:
+            host = await access.host(tx, caller)
+            person = await access.local_person(tx, user)
+            policy = await self._book.current(tx)
+            request = await _find(tx, untrusted_id, Scope(user_id=person.user_id, host_id=host.host_id))
+            return await Viewer(tx, policy).request(request)
+
+    async def list_visible(
+        self, caller: Person, states: Collection[RequestState] = (), limit: int = 100
+    ) -> tuple[RequestView, ...]:
+        """Those the caller may see, newest first; no states mean pending only."""
+        if not 1 <= limit <= MAX_LISTED:
+            raise LimitExceeded(f"{limit} requests asked for; the limit is {MAX_LISTED}")
+        async with self._store.read() as tx:
+            user = await access.person(tx, caller)
+            policy = await self._book.current(tx)
+            found = await tx.requests.select(
+                access.scope_of(user, policy), states=states or (RequestState.PENDING,), limit=limit
+            )
+            return await Viewer(tx, policy).requests(found)
+
+    async def list_mine(self, caller: HostCaller, user: LocalUser, *, over_too: bool) -> tuple[RequestView, ...]:
+        """The person's own requests for this host, newest first, at most 100.
+
+        Without `over_too`: pending ones, and approved ones whose grant is not over.
+        """
+        async with self._store.read() as tx:
+            host = await access.host(tx, caller)
+            person = await access.local_person(tx, user)
+            policy = await self._book.current(tx)
+            states = () if over_too else (RequestState.PENDING, RequestState.APPROVED)
+            found = await tx.requests.select(
+                Scope(user_id=person.user_id, host_id=host.host_id), states=states, limit=MINE_LISTED
+            )
+            views = await Viewer(tx, policy).requests(found)
+        return tuple(view for view in views if over_too or view.grant is None or not view.grant.end_confirmed)
+
+    async def cancel(self, caller: Person, untrusted_id: str) -> RequestView:
+        """Take back one's own request; raises `Conflict` if it is decided."""
+        async with self._store.write() as tx:
+            user = await access.person(tx, caller)
+            return await self._cancel(tx, user, untrusted_id, Scope(user_id=user.user_id))
+
+    async def cancel_local(self, caller: HostCaller, user: LocalUser, untrusted_id: str) -> RequestView:
+        """Take back one's own request for this host; raises `Conflict` if it is decided."""
+        async with self._store.write() as tx:
+            host = await access.host(tx, caller)
+            person = await access.local_person(tx, user)
+            return await self._cancel(tx, person, untrusted_id, Scope(user_id=person.user_id, host_id=host.host_id))
+
+    async def lapse(self) -> int:
+        """Close pending requests that nobody decided in time; return how many."""
+        now = self._clock.now()
+        async with self._store.read() as tx:
+            if not await tx.requests.lapsed(now):
+                return 0
+        async with self._store.write() as tx:
+            late = await tx.requests.lapsed(now)
+            for request in late:
+                await lapse(tx, request, now)
+        return len(late)
+
+    async def _plan(
+        self, tx: Transaction, policy: Policy, person: User, host: Host, *, ask: Ask | None, wanted: str
+    ) -> Plan:
+        if wanted and wanted not in policy.roles:
+            return Plan((), (_unknown_role(wanted),), person.mfa_enrolled)
+        people = await tx.people.all()
+        choices: list[Choice] = []
+        refusals: list[Refused] = []
+        for role in sorted(policy.roles.values(), key=lambda role: role.name):
+            if wanted not in {"", role.name}:
+                continue
+            if not wanted and not (policy.includes(role.eligible, person) and role.hosts.matches(host)):
+                continue
+            match evaluate(policy, role, person, host, ask, people=people):
+                case Allowed(role=fitting, approvers=approvers):
+                    names = tuple(approver.name for approver in approvers)
+                    choices.append(Choice(fitting, names, describe(fitting.commands)))
+                case refused:
+                    refusals.append(refused)
+        if host.problems:
+            unfit = Refused("", f"{host.name} cannot take grants: {host.problems[0]}", "run jit doctor on the host")
+            return Plan((), (unfit,), person.mfa_enrolled)
+        if not choices and not refusals:
+            refusals.append(
+                Refused("", f"no role lets {person.name} do anything on {host.name}", "ask an administrator for a role")
+            )
+        return Plan(tuple(choices), tuple(refusals), person.mfa_enrolled)
+
+    async def _create(
+        self, tx: Transaction, caller: HostCaller, user: LocalUser, untrusted: NewRequest
+    ) -> RequestView | JitError:
+        now = self._clock.now()
+        host = await access.host(tx, caller)
+        person = await access.local_person(tx, user)
+        policy = await self._book.current(tx)
+        ask = check_ask(untrusted.ask)
+        reason, ticket = check_reason(untrusted.reason), check_ticket(untrusted.ticket)
+        plan = await self._plan(tx, policy, person, host, ask=ask, wanted=untrusted.role)
+        if not untrusted.role:
+            raise Invalid("no role was named", hint="jit ls shows what you may ask for")
+        if not plan.choices:
+            refused = plan.refusals[0]
+            await tx.audit.append(
+                Event(
+                    at=now,
+                    kind=EventKind.REQUEST_REFUSED,
+                    actor=person.name,
+                    user=person.name,
+                    host=host.name,
+                    role=untrusted.role[:128],
+                    details={"why": refused.why, "command": str(ask), "run_as": ask.run_as_user},
+                )
+            )
+            return Denied(refused.why, hint=refused.hint)
+        role = plan.choices[0].role
+        duration_s = _duration(role, untrusted.duration_s)
+        _require_words(role, reason, ticket)
+        await _require_room(tx, person)
+        if role.mfa:
+            proof = await self._factors.spend(tx, person, untrusted.otp, now, host=host.name)
+            if isinstance(proof, Failed):
+                return proof.error
+        request = AccessRequest(
+            request_id=new_id(Kind.REQUEST, self._random_bytes),
+            user_id=person.user_id,
+            host_id=host.host_id,
+            local_user=user,
+            role=role.name,
+            ask=ask,
+            reason=reason,
+            ticket=ticket,
+            duration_s=duration_s,
+            state=RequestState.PENDING if role.approvals else RequestState.APPROVED,
+            created_at=now,
+            lapses_at=now + role.request_timeout_s * 1_000_000,
+            approvals_needed=role.approvals,
+            role_commands=describe(role.commands),
+            mfa_passed=role.mfa,
+        )
+        await tx.requests.add(request)
+        await note_request(
+            tx,
+            EventKind.REQUEST_CREATED,
+            request,
+            actor=person.name,
+            now=now,
+            user=person,
+            host=host,
+            command=str(ask),
+            run_as=ask.run_as_user,
+            run_as_group=ask.run_as_group,
+            exact=ask.exact,
+            reason=reason,
+            ticket=ticket,
+            duration_s=duration_s,
+            approvals_needed=role.approvals,
+            mfa=role.mfa,
+        )
+        if not role.approvals:
+            await issue(
+                tx,
+                request,
+                role,
+                user=person,
+                host=host,
+                approved_by=(),
+                actor=SERVER,
+                now=now,
+                random_bytes=self._random_bytes,
+            )
+        return await Viewer(tx, policy).request(request)
+
+    async def _cancel(self, tx: Transaction, user: User, untrusted_id: str, scope: Scope) -> RequestView:
+        policy = await self._book.current(tx)
+        request = await _find(tx, untrusted_id, scope)
+        await tx.requests.move(request, RequestMove.CANCEL)
+        await note_request(tx, EventKind.REQUEST_CANCELLED, request, actor=user.name, now=self._clock.now(), user=user)
+        return await Viewer(tx, policy).request(await _find(tx, request.request_id, scope))
+
+
+async def lapse(tx: Transaction, request: AccessRequest, now: int) -> None:
+    """Close a pending request whose time is up."""
+    await tx.requests.move(request, RequestMove.LAPSE)
+    await note_request(tx, EventKind.REQUEST_LAPSED, request, actor=SERVER, now=now)
+
+
+async def _find(tx: Transaction, untrusted_id: str, scope: Scope) -> AccessRequest:
+    found = await tx.requests.find(id_prefix(Kind.REQUEST, untrusted_id), scope)
+    return access.only(found, "request", untrusted_id)
+
+
+def _unknown_role(untrusted_name: str) -> Refused:
+    return Refused("", f"there is no role {untrusted_name[:128]!a}", "jit ls shows what you may ask for")
+
+
+def _duration(role: Role, untrusted_s: int) -> int:
+    """Return the seconds to ask for; raise `Invalid` for less than one or more than the role's maximum."""
+    if untrusted_s == 0:
+        return role.default_s
+    if not 1 <= untrusted_s <= role.max_s:
+        raise Invalid(
+            f"{untrusted_s} s is not a duration role {role.name} allows", hint=f"ask for 1 to {role.max_s} seconds"
+        )
+    return untrusted_s
+
+
+def _require_words(role: Role, reason: str, ticket: str) -> None:
+    if role.reason and not reason:
+        raise Invalid(f"role {role.name} needs a reason", hint="say why with -m REASON")
+    if role.ticket and not ticket:
+        raise Invalid(f"role {role.name} needs a ticket", hint="name it with -t TICKET")
+
+
+async def _require_room(tx: Transaction, person: User) -> None:
+    mine = Scope(user_id=person.user_id)
+    pending = await tx.requests.select(mine, states=(RequestState.PENDING,), limit=MAX_PENDING)
+    if len(pending) >= MAX_PENDING:
+        raise LimitExceeded(
+            f"{person.name} has {MAX_PENDING} pending requests, which is the limit",
+            hint="cancel one: jit cancel ID",
+        )

@@ -1,0 +1,147 @@
+"""What callers are shown: stored things with names in place of ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jit_server.domain import policy as policies
+from jit_server.domain.ask import describe
+from jit_server.domain.grant import Grant
+from jit_server.domain.identity import Host, User
+from jit_server.domain.lifecycle import OVER, RequestState
+from jit_server.domain.policy import Policy
+from jit_server.domain.request import AccessRequest
+from jit_server.store import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionView:
+    by: str
+    approved: bool
+    reason: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class GrantView:
+    """A grant; `commands` are shell-quoted lines, `end_confirmed` that the host said nothing of it is left."""
+
+    grant: Grant
+    user: str
+    host: str
+    commands: tuple[str, ...]
+    approved_by: tuple[str, ...]
+    end_confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RequestView:
+    """A request; `approvers` are the names of those who may still vote on it, none once it is decided."""
+
+    request: AccessRequest
+    user: str
+    host: str
+    approvers: tuple[str, ...]
+    decisions: tuple[DecisionView, ...]
+    grant: GrantView | None
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    host: Host
+    live_grants: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserView:
+    user: User
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WhoAmI:
+    user: User
+    groups: tuple[str, ...]
+    approver_of: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A role that fits; what is still needed to ask for it."""
+
+    role: policies.Role
+    approvers: tuple[str, ...]
+    commands: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    choices: tuple[Choice, ...]
+    refusals: tuple[policies.Refused, ...]
+    mfa_enrolled: bool
+
+
+class Viewer:
+    """Makes views within one transaction; looks each name up once."""
+
+    def __init__(self, tx: Transaction, policy: Policy) -> None:
+        self._tx = tx
+        self._policy = policy
+        self._people: dict[str, User] | None = None
+        self._hosts: dict[str, str] = {}
+
+    async def request(self, request: AccessRequest) -> RequestView:
+        grant = None
+        if request.state is RequestState.APPROVED:
+            grant = await self._tx.grants.of_request(request.request_id)
+        return await self._request(request, grant)
+
+    async def requests(self, requests: Sequence[AccessRequest]) -> tuple[RequestView, ...]:
+        approved = [request.request_id for request in requests if request.state is RequestState.APPROVED]
+        grants = await self._tx.grants.of_requests(approved)
+        return tuple([await self._request(request, grants.get(request.request_id)) for request in requests])
+
+    async def grant(self, grant: Grant) -> GrantView:
+        people = await self._everybody()
+        return GrantView(
+            grant=grant,
+            user=people[grant.user_id].name,
+            host=await self._host_name(grant.host_id),
+            commands=describe(grant.commands),
+            approved_by=tuple(people[user_id].name for user_id in grant.approved_by),
+            end_confirmed=grant.state in OVER,
+        )
+
+    async def _request(self, request: AccessRequest, grant: Grant | None) -> RequestView:
+        people = await self._everybody()
+        return RequestView(
+            request=request,
+            user=people[request.user_id].name,
+            host=await self._host_name(request.host_id),
+            approvers=await self._approvers(request),
+            decisions=tuple(
+                DecisionView(people[vote.user_id].name, vote.approved, vote.reason, vote.at)
+                for vote in request.decisions
+            ),
+            grant=None if grant is None else await self.grant(grant),
+        )
+
+    async def _approvers(self, request: AccessRequest) -> tuple[str, ...]:
+        role = self._policy.roles.get(request.role)
+        if role is None or request.state is not RequestState.PENDING:
+            return ()
+        voted = {vote.user_id for vote in request.decisions}
+        able = policies.may_decide(self._policy, role, request.user_id, (await self._everybody()).values())
+        return tuple(user.name for user in able if user.user_id not in voted)
+
+    async def _everybody(self) -> dict[str, User]:
+        if self._people is None:
+            self._people = {user.user_id: user for user in await self._tx.people.all()}
+        return self._people
+
+    async def _host_name(self, host_id: str) -> str:
+        if host_id not in self._hosts:
+            host = await self._tx.hosts.get(host_id)
+            self._hosts[host_id] = "" if host is None else host.name
+        return self._hosts[host_id]

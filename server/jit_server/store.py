@@ -1,0 +1,279 @@
+"""Persistence, as the services see it.
+
+Every implementation keeps these rules, and one suite (tests/contract) proves them on each:
+* a write transaction is alone: it sees everything committed before it, and no other runs beside it;
+* what happens in it is durable once `async with` has ended without an exception, and undone if it ended with one (S7);
+* audit events get gapless sequences in commit order and are never changed;
+* states move only as `domain/lifecycle.py` says, and names, votes and reports exist once, whoever asks;
+* hints for `Changes` go out after the commit.
+
+Methods return None, or an empty sequence, for what does not exist.  They raise `Conflict` where a rule of the database
+forbids the write, and `Unavailable` if the database does not answer.  Times are µs UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from jit_server.domain.events import Event, Query, RecordedEvent
+from jit_server.domain.grant import Grant, Signature
+from jit_server.domain.identity import Host, User
+from jit_server.domain.lifecycle import GrantMove, GrantState, RequestMove, RequestState
+from jit_server.domain.mfa import Factor
+from jit_server.domain.policy import PolicyFile
+from jit_server.domain.report import Hello, Report
+from jit_server.domain.request import AccessRequest, Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose requests and grants a caller may see: their own, those of `roles`, those of one host, or all."""
+
+    user_id: str = ""
+    roles: frozenset[str] = frozenset()
+    host_id: str = ""
+    """When set, nothing of another host is in the scope, whatever else it allows."""
+    everything: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EnrollToken:
+    """What a host will be called that shows the token; only the token's SHA-256 is stored."""
+
+    token_hash: bytes
+    host_name: str
+    labels: Mapping[str, str]
+    expires_at: int
+    used: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MfaToken:
+    """A person's right to enrol one second factor; `sealed_secret` is the factor offered but not yet proved."""
+
+    user_id: str
+    token_hash: bytes
+    expires_at: int
+    sealed_secret: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CodeFactor:
+    """A person's second factor; `last_step` is the time step of the last code that was used."""
+
+    sealed_secret: bytes
+    last_step: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPolicy:
+    version: int
+    files: tuple[PolicyFile, ...]
+    applied_by: str
+    applied_at: int
+
+
+class People(Protocol):
+    async def add(self, user: User) -> None:
+        """Raises `Conflict` if name or account is, in any letter case, a name or account of somebody."""
+
+    async def get(self, user_id: str) -> User | None: ...
+
+    async def by_name(self, name: str) -> User | None: ...
+
+    async def by_account(self, account: str) -> User | None:
+        """Exactly this account: accounts on hosts differ by letter case."""
+
+    async def find(self, id_prefix: str) -> Sequence[User]:
+        """At most three whose id begins like this."""
+
+    async def all(self) -> Sequence[User]:
+        """Everybody, by name."""
+
+    async def set_disabled(self, user_id: str, disabled: bool) -> None: ...
+
+
+class Factors(Protocol):
+    async def factor(self, user_id: str) -> CodeFactor | None: ...
+
+    async def set_factor(self, user_id: str, factor: CodeFactor | None) -> None: ...
+
+    async def use_step(self, user_id: str, step: int) -> bool:
+        """Compare and set: store the step and return True if it is above the last one used (S9)."""
+
+    async def put_token(self, token: MfaToken) -> None:
+        """Store the token in place of any the person has."""
+
+    async def token(self, user_id: str) -> MfaToken | None: ...
+
+    async def remove_token(self, user_id: str) -> None: ...
+
+    async def failures(self, user_id: str, factor: Factor) -> Sequence[int]:
+        """When wrong attempts were made that were not cleared since."""
+
+    async def add_failure(self, user_id: str, factor: Factor, at: int) -> None: ...
+
+    async def clear_failures(self, user_id: str, factor: Factor) -> None: ...
+
+    async def locked_until(self, user_id: str, factor: Factor) -> int:
+        """Zero if it never was."""
+
+    async def lock(self, user_id: str, factor: Factor, until: int) -> None: ...
+
+
+class Hosts(Protocol):
+    async def add(self, host: Host) -> None:
+        """Raises `Conflict` if a host that was not removed has the name."""
+
+    async def get(self, host_id: str) -> Host | None: ...
+
+    async def by_name(self, name: str) -> Host | None:
+        """The host of that name that was not removed."""
+
+    async def find(self, id_prefix: str) -> Sequence[Host]:
+        """At most three whose id begins like this."""
+
+    async def all(self) -> Sequence[Host]:
+        """Every host, also removed ones, by name."""
+
+    async def greet(self, host_id: str, hello: Hello, now: int) -> None:
+        """Store what the host said of itself, and that it is connected."""
+
+    async def set_seen(self, host_id: str, now: int, clock_skew_us: int) -> None: ...
+
+    async def set_disconnected(self, host_id: str) -> None: ...
+
+    async def remove(self, host_id: str) -> None: ...
+
+    async def raise_generation(self, host_id: str) -> int:
+        """Its live set changes in this transaction: return the new generation."""
+
+    async def add_token(self, token: EnrollToken) -> None: ...
+
+    async def token(self, token_hash: bytes) -> EnrollToken | None: ...
+
+    async def use_token(self, token_hash: bytes, host_id: str) -> bool:
+        """Compare and set: return True for the first use only."""
+
+
+class Requests(Protocol):
+    async def add(self, request: AccessRequest) -> None: ...
+
+    async def get(self, request_id: str) -> AccessRequest | None: ...
+
+    async def find(self, id_prefix: str, scope: Scope) -> Sequence[AccessRequest]:
+        """At most three in the scope whose id begins like this."""
+
+    async def select(
+        self, scope: Scope, *, states: Collection[RequestState] = (), limit: int | None = None
+    ) -> Sequence[AccessRequest]:
+        """Those in the scope, newest first; no states mean all states."""
+
+    async def lapsed(self, now: int) -> Sequence[AccessRequest]:
+        """Pending ones whose time is up."""
+
+    async def add_decision(self, request_id: str, decision: Decision) -> None:
+        """Raises `Conflict` if the person has voted on it."""
+
+    async def move(self, request: AccessRequest, move: RequestMove) -> RequestState:
+        """Compare and set from the state it has in `request`; raises `Conflict` if it is no longer there."""
+
+
+class Grants(Protocol):
+    async def add(self, grant: Grant) -> None: ...
+
+    async def get(self, grant_id: str) -> Grant | None: ...
+
+    async def of_request(self, request_id: str) -> Grant | None: ...
+
+    async def of_requests(self, request_ids: Collection[str]) -> Mapping[str, Grant]: ...
+
+    async def find(self, id_prefix: str, scope: Scope) -> Sequence[Grant]:
+        """At most three in the scope whose id begins like this."""
+
+    async def select(
+        self, scope: Scope, *, states: Collection[GrantState] = (), limit: int | None = None
+    ) -> Sequence[Grant]:
+        """Those in the scope, newest first; no states mean all states."""
+
+    async def past(self, not_after: int) -> Sequence[Grant]:
+        """Issued, active and ending ones whose `not_after` is at or before this."""
+
+    async def count_open(self) -> Mapping[str, int]:
+        """How many issued, active or ending grants each host has that has any."""
+
+    async def move(
+        self,
+        grant: Grant,
+        move: GrantMove,
+        *,
+        ended_at: int = 0,
+        end_reason: str = "",
+        left_set_at: int = 0,
+        applied_boot: str = "",
+    ) -> GrantState:
+        """Compare and set from the state it has in `grant`; raises `Conflict` if it is no longer there.
+
+        What is given replaces what is stored; zero and empty keep it.
+        """
+
+    async def set_signature(self, grant_id: str, signature: Signature) -> None:
+        """Raises `Conflict` unless the revision is above the stored one."""
+
+
+class Reports(Protocol):
+    async def last(self, host_id: str, spool_id: str) -> int:
+        """The highest sequence kept of that spool; zero for none."""
+
+    async def add(self, host_id: str, spool_id: str, report: Report, now: int) -> None:
+        """Raises `Conflict` if that sequence is kept already."""
+
+
+class Policies(Protocol):
+    async def latest_version(self) -> int:
+        """Zero before the first."""
+
+    async def get(self, version: int) -> StoredPolicy | None: ...
+
+    async def add(self, policy: StoredPolicy) -> None:
+        """Raises `Conflict` if the version exists."""
+
+
+class Audit(Protocol):
+    async def append(self, event: Event) -> int:
+        """Return the event's sequence."""
+
+    async def query(self, query: Query) -> Sequence[RecordedEvent]:
+        """At most `query.limit` matching events, oldest first."""
+
+
+class Transaction(Protocol):
+    @property
+    def people(self) -> People: ...
+    @property
+    def factors(self) -> Factors: ...
+    @property
+    def hosts(self) -> Hosts: ...
+    @property
+    def requests(self) -> Requests: ...
+    @property
+    def grants(self) -> Grants: ...
+    @property
+    def reports(self) -> Reports: ...
+    @property
+    def policies(self) -> Policies: ...
+    @property
+    def audit(self) -> Audit: ...
+
+
+class Store(Protocol):
+    def read(self) -> AbstractAsyncContextManager[Transaction]:
+        """One consistent view; writing in it fails."""
+
+    def write(self) -> AbstractAsyncContextManager[Transaction]:
+        """One write transaction, alone."""
+
+    async def close(self) -> None: ...

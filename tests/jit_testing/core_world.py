@@ -1,0 +1,155 @@
+"""The server's services over a real SQLite file and fakes of everything else, with a few people and a host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pyotp
+
+from jit_server.adapters.changes import InProcessChanges
+from jit_server.adapters.sql import SqlStore
+from jit_server.adapters.totp import PyotpTotp
+from jit_server.domain.events import Query, RecordedEvent
+from jit_server.domain.grant import Grant
+from jit_server.domain.identity import Duty, HostCaller, LocalUser, Person
+from jit_server.domain.lifecycle import GrantState
+from jit_server.domain.policy import Role
+from jit_server.domain.report import Applied, Ended, Hello, Report, ReportBody
+from jit_server.services import Ports, Services, compose
+from jit_server.services.requests import NewRequest
+from jit_server.services.views import RequestView
+from jit_testing.server_fakes import (
+    BOOT,
+    FakeAuthority,
+    FakeClock,
+    FakePasswordChecker,
+    FakePolicyParser,
+    FakeSigner,
+    PlainSecretBox,
+    a_policy,
+    an_ask,
+)
+
+SPOOL = "spool-1"
+
+
+@dataclass(slots=True)
+class CoreWorld:
+    """`root` is an administrator; `person` and `host` make more, as an administrator would."""
+
+    store: SqlStore
+    changes: InProcessChanges
+    clock: FakeClock = field(default_factory=FakeClock)
+    parser: FakePolicyParser = field(default_factory=FakePolicyParser)
+    passwords: FakePasswordChecker = field(default_factory=FakePasswordChecker)
+    services: Services = field(init=False)
+    root: Person = field(init=False)
+    _uids: dict[str, int] = field(default_factory=dict)
+    _reported: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.services = self.compose()
+
+    def compose(self) -> Services:
+        """The services anew, as after a restart of the server."""
+        return compose(
+            Ports(
+                store=self.store,
+                clock=self.clock,
+                signer=FakeSigner(),
+                authority=FakeAuthority(),
+                passwords=self.passwords,
+                secret_box=PlainSecretBox(),
+                totp=PyotpTotp("jit"),
+                policy_parser=self.parser,
+            )
+        )
+
+    async def open(self) -> None:
+        created = await self.services.people.create_first_admin("root-admin")
+        self.root = Person(created.view.user.user_id)
+
+    async def person(self, name: str, *duties: Duty, account: str = "") -> Person:
+        created = await self.services.people.create(self.root, name, account, duties)
+        return Person(created.view.user.user_id)
+
+    async def with_factor(self, name: str) -> tuple[Person, pyotp.TOTP]:
+        """Somebody with a second factor, whose enrolment code is long past."""
+        created = await self.services.people.create(self.root, name, "", ())
+        offer = await self.services.factors.begin(name, created.token.token)
+        totp = pyotp.TOTP(pyotp.parse_uri(offer.uri).secret)
+        await self.services.factors.confirm(name, created.token.token, self.code(totp))
+        self.clock.advance(90)
+        return Person(created.view.user.user_id), totp
+
+    def code(self, totp: pyotp.TOTP) -> str:
+        return totp.at(self.clock.now() // 1_000_000)
+
+    async def host(self, name: str = "web1", *, boot: str = BOOT, **labels: str) -> HostCaller:
+        """An enrolled host that has said hello."""
+        token = await self.services.hosts.create_token(self.root, name, labels or {"tier": "web"})
+        enrolled = await self.services.hosts.enroll(token.token, "csr")
+        caller = HostCaller(enrolled.host.host_id)
+        await self.hello(caller, boot=boot)
+        return caller
+
+    async def hello(self, host: HostCaller, *, boot: str = BOOT, spool: str = SPOOL, ahead_s: int = 0) -> int:
+        now = self.clock.now() + ahead_s * 1_000_000
+        return await self.services.hosts.hello(host, Hello(boot, now, "0.1", "1.9.13p3", spool, ()))
+
+    async def apply(self, *roles: Role) -> int:
+        """Make these roles the policy; return how many grants that ended."""
+        report = await self.services.policies.apply(self.root, self.parser.learn(a_policy(*roles)))
+        return report.grants_ended
+
+    def local(self, account: str) -> LocalUser:
+        return LocalUser(self._uids.setdefault(account, 1_001 + len(self._uids)), account)
+
+    async def ask(self, host: HostCaller, account: str = "alice", role: str = "web", **what: object) -> RequestView:
+        wanted = replace(NewRequest(role=role, ask=an_ask(), reason="because"), **what)  # type: ignore[arg-type]
+        return await self.services.requests.create(host, self.local(account), wanted)
+
+    async def granted(self, host: HostCaller, approver: Person, account: str = "alice", role: str = "web") -> str:
+        """The id of a grant that was asked for and approved."""
+        asked = await self.ask(host, account, role)
+        view = await self.services.decisions.approve(approver, asked.request.request_id)
+        if view.grant is None:
+            raise AssertionError("one approval was not enough")
+        return view.grant.grant.grant_id
+
+    async def delivered(self, host: HostCaller, approver: Person, account: str = "alice") -> str:
+        """The id of a grant the host has been sent and says is in force."""
+        grant_id = await self.granted(host, approver, account)
+        await self.services.delivery.desired_state(host, BOOT)
+        await self.report(host, grant_id, Applied(1, "jit.scope"))
+        return grant_id
+
+    async def report(self, host: HostCaller, grant_id: str, body: ReportBody) -> int:
+        """Send the next report of the host's spool."""
+        sequence = self._reported[host.host_id] = self._reported.get(host.host_id, 0) + 1
+        report = Report(sequence, self.clock.now(), grant_id, body)
+        return await self.services.delivery.record_report(host, SPOOL, report)
+
+    async def grant(self, grant_id: str) -> Grant:
+        async with self.store.read() as tx:
+            grant = await tx.grants.get(grant_id)
+        if grant is None:
+            raise AssertionError(f"no grant {grant_id}")
+        return grant
+
+    async def state(self, grant_id: str) -> GrantState:
+        return (await self.grant(grant_id)).state
+
+    async def wanted(self, host: HostCaller, boot: str = BOOT) -> list[str]:
+        """The ids the host is told to keep."""
+        return [grant.grant_id for grant in (await self.services.delivery.desired_state(host, boot)).grants]
+
+    async def events(self, kind: str = "") -> list[RecordedEvent]:
+        return list(await self.services.audit.query(self.root, Query(kind=kind)))
+
+    async def kinds(self, kind: str = "") -> list[str]:
+        return [recorded.event.kind.value for recorded in await self.events(kind)]
+
+
+def proof(reason: str = "expired", *, revision: int = 1, scope_empty: bool = True) -> Ended:
+    return Ended(revision, reason, late_us=1_000, killed=0, scope_empty=scope_empty, rule_removed=True)

@@ -1,0 +1,151 @@
+"""What the policy says to one ask: every refusal beside its success."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from jit_server.domain.ask import ALL, Ask, Command
+from jit_server.domain.identity import Host, User
+from jit_server.domain.policy import (
+    NO_POLICY,
+    Allowed,
+    Party,
+    Policy,
+    Refused,
+    Role,
+    Selector,
+    evaluate,
+    may_decide,
+    still_covers,
+)
+from jit_testing.server_fakes import a_grant, a_host, a_policy, a_request, a_role, a_user
+
+ALICE, BOB, CAROL, DAVE = a_user("alice"), a_user("bob"), a_user("carol"), a_user("dave")
+PEOPLE = (ALICE, BOB, CAROL, DAVE)
+WEB1 = a_host("web1", tier="web", env="prod")
+RESTART = Command("/usr/bin/systemctl", ("restart", "nginx"))
+JOURNAL = Command("/usr/bin/journalctl", None)
+
+
+def decide(role: Role, *, user: User = ALICE, host: Host = WEB1, ask: Ask | None = None) -> Allowed | Refused:
+    return evaluate(a_policy(role, ops=["alice", "bob"]), role, user, host, ask, people=PEOPLE)
+
+
+def why(role: Role, *, user: User = ALICE, host: Host = WEB1, ask: Ask | None = None) -> str:
+    decision = decide(role, user=user, host=host, ask=ask)
+    assert isinstance(decision, Refused)
+    return decision.why
+
+
+def test_a_policy_without_roles_allows_nothing() -> None:
+    assert NO_POLICY.roles == {}
+    assert NO_POLICY.approver_of(CAROL) == frozenset()
+
+
+def test_eligible_people_and_members_of_eligible_groups_fit_and_nobody_else() -> None:
+    by_name, by_group = a_role(), replace(a_role(), eligible=Party(groups=frozenset({"ops"})))
+    assert decide(by_name) == Allowed(by_name, (CAROL,))
+    assert decide(by_group, user=BOB) == Allowed(by_group, (CAROL,))
+    assert "not eligible" in why(by_name, user=BOB)
+    assert "not eligible" in why(by_group, user=DAVE)
+    assert "not eligible" in why(replace(by_name, eligible=Party(groups=frozenset({"no-such-group"}))))
+
+
+@pytest.mark.parametrize(
+    ("selector", "matches"),
+    [
+        (Selector({"tier": "web"}), True),
+        (Selector({"tier": "web", "env": "prod"}), True),
+        (Selector({"tier": "web", "env": "test"}), False),
+        (Selector({"tier": "db"}), False),
+        (Selector({"no-such-label": ""}), False),
+        (Selector({}), False),
+        (Selector({}, all_hosts=True), True),
+    ],
+)
+def test_a_role_reaches_hosts_that_have_all_its_labels(selector: Selector, matches: bool) -> None:
+    assert isinstance(decide(a_role(hosts=selector)), Allowed) is matches
+
+
+def test_a_command_fits_if_it_is_exactly_one_of_the_roles() -> None:
+    role = a_role(commands=(RESTART, JOURNAL))
+    assert isinstance(decide(role, ask=Ask(("/usr/bin/systemctl", "restart", "nginx"))), Allowed)
+    assert isinstance(decide(role, ask=Ask(("/usr/bin/journalctl", "-u", "anything at all"))), Allowed)
+    assert isinstance(decide(role, ask=Ask(())), Allowed)
+    for argv in (
+        ("/usr/bin/systemctl", "restart", "nginx", "sshd"),
+        ("/usr/bin/systemctl", "restart"),
+        ("/usr/bin/systemctl", "restart nginx"),
+        ("/bin/systemctl", "restart", "nginx"),
+        ("/usr/bin/systemctl-x",),
+    ):
+        assert "does not allow" in why(role, ask=Ask(argv))
+
+
+def test_a_refused_command_is_told_what_would_work() -> None:
+    decision = decide(a_role(commands=(RESTART, JOURNAL)), ask=Ask(("/bin/sh",)))
+    assert isinstance(decision, Refused)
+    assert decision.hint == "it allows: /usr/bin/systemctl restart nginx; /usr/bin/journalctl …"
+
+
+def test_run_as_is_part_of_the_ask() -> None:
+    role = a_role(run_as_groups=("adm",))
+    assert isinstance(decide(role, ask=Ask(("/bin/id",), run_as_user="www-data")), Allowed)
+    assert isinstance(decide(role, ask=Ask(("/bin/id",), run_as_group="adm")), Allowed)
+    assert "as postgres" in why(role, ask=Ask(("/bin/id",), run_as_user="postgres"))
+    assert "group docker" in why(role, ask=Ask(("/bin/id",), run_as_group="docker"))
+
+
+@pytest.mark.parametrize("shell", [Ask((), shell=True), Ask((), login=True), Ask(("/bin/id",), shell=True)])
+def test_a_shell_needs_a_role_that_gives_one(shell: Ask) -> None:
+    assert isinstance(decide(a_role(shell=True), ask=shell), Allowed)
+    assert "no shell" in why(a_role(shell=False), ask=shell)
+    assert "no shell" in why(a_role(shell=True, commands=(RESTART,)), ask=shell)
+
+
+def test_disabled_people_and_removed_hosts_get_nothing() -> None:
+    assert "disabled" in why(a_role(), user=replace(ALICE, disabled=True))
+    assert "removed" in why(a_role(), host=replace(WEB1, removed=True))
+
+
+def test_the_requester_and_disabled_people_never_decide() -> None:
+    role = replace(a_role(approvers=["alice", "carol", "dave"]), eligible=Party(people=frozenset({"alice"})))
+    policy = a_policy(role)
+    assert may_decide(policy, role, ALICE.user_id, PEOPLE) == (CAROL, DAVE)
+    assert may_decide(policy, role, BOB.user_id, PEOPLE) == (ALICE, CAROL, DAVE)
+    gone = replace(CAROL, disabled=True)
+    assert may_decide(policy, role, ALICE.user_id, (ALICE, gone, DAVE)) == (DAVE,)
+    assert policy.approver_of(gone) == frozenset()
+
+
+def test_a_role_that_nobody_could_approve_is_refused_when_it_is_asked_for() -> None:
+    assert isinstance(decide(a_role(approvers=["carol", "dave"], approvals=2)), Allowed)
+    assert why(a_role(approvers=["carol"], approvals=2)) == "role web needs 2 approvals, and only carol could give one"
+    assert why(a_role(approvers=["alice"])) == "role web needs 1 approval, and nobody could give one"
+    assert isinstance(decide(a_role(approvers=[], approvals=0)), Allowed)
+
+
+def _policy_after(**changes: object) -> Policy:
+    return a_policy(replace(a_role(commands=(RESTART, JOURNAL), max_s=600), **changes))  # type: ignore[arg-type]
+
+
+def test_a_live_grant_stays_within_the_policy_or_is_no_longer_covered() -> None:
+    """S10."""
+    grant = a_grant(a_request(ALICE, WEB1), commands=(RESTART,))
+    assert still_covers(_policy_after(), grant, ALICE, WEB1) is None
+    assert still_covers(_policy_after(commands=ALL), grant, ALICE, WEB1) is None
+    for changed in (
+        NO_POLICY,
+        _policy_after(eligible=Party()),
+        _policy_after(hosts=Selector({"tier": "db"})),
+        _policy_after(commands=(JOURNAL,)),
+        _policy_after(run_as_users=("www-data",)),
+        _policy_after(max_s=599),
+    ):
+        assert isinstance(still_covers(changed, grant, ALICE, WEB1), Refused)
+    shell = replace(grant, commands=ALL, shell=True)
+    assert still_covers(_policy_after(commands=ALL, shell=True), shell, ALICE, WEB1) is None
+    assert isinstance(still_covers(_policy_after(commands=ALL, shell=False), shell, ALICE, WEB1), Refused)
+    assert isinstance(still_covers(_policy_after(), shell, ALICE, WEB1), Refused)

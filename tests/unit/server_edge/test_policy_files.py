@@ -1,0 +1,251 @@
+"""Policy files: what a good one means, and that every error of a bad one is told, with its place."""
+
+from __future__ import annotations
+
+import pytest
+
+from jit_server.adapters.policy_yaml import YamlPolicyParser
+from jit_server.domain.ask import ALL, Command
+from jit_server.domain.grant import Record
+from jit_server.domain.identity import User
+from jit_server.domain.policy import Party, PolicyFile, Selector
+from jit_server.ports import ParsedPolicy
+
+PEOPLE = [
+    User(f"usr-{name:0<16}", name, name, frozenset(), created_at=1)
+    for name in ("alice", "bob", "carol", "dave", "erin")
+]
+
+NAMES = "use 1 to 64 letters, digits and . _ @ -, and begin with a letter, a digit or _"
+
+GOOD = """\
+version: 1
+groups:
+  ops: [alice, bob]
+  leads: [carol]
+roles:
+  web-operator:
+    description: Restart the web server
+    hosts: {tier: web}
+    run_as: [root]
+    commands:
+      - /usr/bin/systemctl restart nginx.service
+      - {path: /usr/bin/journalctl, args: any}
+    eligible: {groups: [ops], people: [dave]}
+    approvers: {groups: [leads]}
+    approvals: 1
+    duration: {default: 30m, max: 2h}
+    request_timeout: 24h
+    mfa: true
+    reason: true
+    ticket: false
+    shell: false
+    record: events
+"""
+
+ROLE = """\
+version: 1
+roles:
+  r:
+    hosts: all
+    commands: ALL
+    eligible: {people: [alice]}
+    approvers: {people: [bob]}
+    duration: {default: 1h30m, max: 1d}
+"""
+
+
+def parse(*texts: str) -> ParsedPolicy:
+    files = [PolicyFile(f"{number}.yaml", text) for number, text in enumerate(texts, 1)]
+    return YamlPolicyParser().parse(files, 7, PEOPLE)
+
+
+def told(*texts: str) -> list[str]:
+    return [
+        f"{finding.file}:{finding.line}:{finding.column}: {finding.severity.value}: {finding.message}"
+        for finding in parse(*texts).findings
+    ]
+
+
+def only_error(text: str) -> str:
+    assert parse(text).policy is None
+    (message,) = [line for line in told(text) if " error: " in line]
+    return message
+
+
+def test_a_good_file_means_what_it_says() -> None:
+    parsed = parse(GOOD)
+    assert parsed.findings == ()
+    assert parsed.policy is not None
+    assert parsed.policy.version == 7
+    assert parsed.policy.groups == {"ops": frozenset({"alice", "bob"}), "leads": frozenset({"carol"})}
+    role = parsed.policy.roles["web-operator"]
+    assert role.hosts == Selector({"tier": "web"})
+    assert role.commands == (
+        Command("/usr/bin/systemctl", ("restart", "nginx.service")),
+        Command("/usr/bin/journalctl", None),
+    )
+    assert role.eligible == Party(frozenset({"dave"}), frozenset({"ops"}))
+    assert (role.default_s, role.max_s, role.request_timeout_s) == (1800, 7200, 86_400)
+    assert (role.mfa, role.reason, role.ticket, role.shell, role.record) == (True, True, False, False, Record.EVENTS)
+
+
+def test_what_is_left_out_has_the_safe_default() -> None:
+    policy = parse(ROLE).policy
+    assert policy is not None
+    role = policy.roles["r"]
+    assert (role.approvals, role.mfa, role.reason, role.shell) == (1, True, True, False)
+    assert role.run_as_users == ("root",)
+    assert role.commands == ALL
+    assert (role.default_s, role.max_s) == (5400, 86_400)
+
+
+def test_several_files_are_one_policy() -> None:
+    people = "version: 1\ngroups: {ops: [alice], leads: [carol]}\n"
+    roles = GOOD.replace("groups:\n  ops: [alice, bob]\n  leads: [carol]\n", "")
+    parsed = parse(people, roles)
+    assert parsed.policy is not None
+    assert set(parsed.policy.roles) == {"web-operator"}
+    assert parse(roles).policy is None
+
+
+def test_all_errors_of_all_files_are_told_with_their_places() -> None:
+    first = """\
+version: 2
+grups: {}
+groups:
+  ops: [alice, 5, "a b"]
+  ops: [bob]
+roles:
+  web:
+    descripton: Restart
+    hosts: {}
+    run_as: [root, "#0"]
+    commands:
+      - systemctl restart nginx
+      - "/bin/sh 'unfinished"
+      - {path: /usr/bin/journalctl}
+      - 7
+    eligible: {groups: [ops], people: [dave]}
+    approvers: {groups: [leads], person: [x]}
+    approvals: "1"
+    duration: {default: 3h, max: 2 hours}
+    mfa: yes
+    record: output
+"""
+    second = """\
+version: 1
+roles:
+  a b: {}
+  r:
+    hosts: {}
+    commands: ["/bin/true"]
+    eligible: {groups: [opz]}
+    approvers: {people: [bob]}
+    approvals: 2
+    duration: {default: 3h, max: 2h}
+    shell: true
+"""
+    assert parse(first, second).policy is None
+    assert [line for line in told(first, second) if " error: " in line] == [
+        "1.yaml:1:10: error: version must be 1",
+        "1.yaml:2:1: error: unknown key 'grups'; did you mean groups?",
+        "1.yaml:4:16: error: must be a text; put it in quotes",
+        f"1.yaml:4:19: error: 'a b' cannot be a person's name; {NAMES}",
+        "1.yaml:5:3: error: key 'ops' stands here twice",
+        "1.yaml:8:5: error: unknown key 'descripton'; did you mean description?",
+        "1.yaml:10:20: error: run_as: '#0' is not the name of an account",
+        "1.yaml:12:9: error: commands: 'systemctl' is not an absolute, normalised path of plain characters",
+        "1.yaml:13:9: error: commands: cannot be split into words: no closing quotation",
+        "1.yaml:14:9: error: commands: args: write `args: any`, or the list of arguments",
+        "1.yaml:15:9: error: commands: must be a command line, or a mapping with path and args",
+        "1.yaml:17:34: error: unknown key 'person'",
+        "1.yaml:18:16: error: approvals: must be a whole number",
+        "1.yaml:19:34: error: duration.max: '2 hours' is not a duration: write 30m, 2h or 1h30m",
+        "1.yaml:20:10: error: mfa: must be true or false",
+        "1.yaml:21:13: error: record: 'output' is not recorded by this version: write events",
+        "2.yaml:3:3: error: 'a b' cannot be a name: use letters, digits and . _ -, and begin with one of the first two",
+        "2.yaml:3:3: error: hosts is missing",
+        "2.yaml:3:3: error: commands is missing",
+        "2.yaml:3:3: error: eligible is missing",
+        "2.yaml:3:3: error: duration is missing",
+        "2.yaml:5:12: error: role r reaches no host: name labels, or write `hosts: all`",
+        "2.yaml:7:25: error: unknown group 'opz'; did you mean ops?",
+        "2.yaml:10:25: error: duration: default is longer than max",
+        "2.yaml:11:12: error: shell: a shell runs anything, so it needs `commands: ALL`",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("approvers: {people: [bob]}", "approvers: {people: [bob, bob]}\n    approvals: 2", "but only 1 people"),
+        ("approvers: {people: [bob]}", "approvals: 1", "only 0 people may give one"),
+        ("hosts: all", "hosts: everywhere", "must be `all`, or labels such as {tier: web}"),
+        ("hosts: all", "hosts: {tier: 5}", "must be a text; put it in quotes"),
+        ("commands: ALL", "commands: []", "must be ALL, or a list of commands"),
+        ("commands: ALL", "commands: all", "must be ALL, or a list of commands"),
+        ("commands: ALL", "commands: [ALL]", "not an absolute"),
+        ("commands: ALL", 'commands: [""]', "must"),
+        ("commands: ALL", "commands: [/bin/../bin/sh]", "not an absolute, normalised path"),
+        ("commands: ALL", 'commands: ["/bin/echo \'a b\'"]', "blanks"),
+        ("max: 1d", "max: 0s", "is not a duration"),
+        ("max: 1d", "max: 90", "is not a duration"),
+        ("{people: [alice]}", "[alice]", "must be a mapping"),
+        ("{people: [alice]}", "{people: alice}", "must be a list"),
+        ("    commands: ALL\n", "    commands: ALL\n    approvals: -1\n", "greater than or equal to 0"),
+        ("    commands: ALL\n", "    commands: ALL\n    run_as: []\n", "at least 1 item"),
+        ("    commands: ALL\n", "    commands: ALL\n    run_as: [ALL]\n", "not the name of an account"),
+        ("  r:", "  ? [r]\n  :", "plain word"),
+        ("version: 1", "version: true", "version must be 1"),
+        ("version: 1", "{", "expected"),
+        ("version: 1", "version: &a 1", "anchor"),
+        ("version: 1", "version: !!python/name:os.system x", "not allowed here"),
+        ("version: 1", "%YAML 1.1\n---\nversion: 1", "directives"),
+        ("version: 1", "version: 1\n---", "another document"),
+        ("version: 1", "version: 1 \x1b[2J", "character 0x1b"),
+    ],
+)  # fmt: skip
+def test_one_thing_wrong_is_one_error(old: str, new: str, message: str) -> None:
+    assert parse(ROLE).policy is not None
+    assert old in ROLE
+    error = only_error(ROLE.replace(old, new, 1))
+    assert message in error
+    assert error.isprintable()
+
+
+def test_a_role_in_two_files_is_refused_and_says_where_the_other_is() -> None:
+    assert any("role r is defined at 1.yaml:3 too" in line for line in told(ROLE, ROLE))
+
+
+def test_power_without_a_second_person_or_factor_is_warned_about() -> None:
+    text = ROLE.replace("    commands: ALL\n", "    commands: ALL\n    approvals: 0\n    mfa: false\n")
+    assert parse(text).policy is not None
+    warnings = "\n".join(told(text))
+    assert "without an approval" in warnings
+    assert "without a second factor" in warnings
+
+
+def test_people_the_server_does_not_know_are_warned_about() -> None:
+    assert told(ROLE.replace("[alice]", "[mallory]"))[0] == "1.yaml:6:25: warning: the server knows no mallory yet"
+
+
+def test_somebody_only_they_themselves_could_approve_is_warned_about() -> None:
+    text = ROLE.replace("{people: [bob]}", "{people: [alice]}")
+    assert any("nobody else could approve a request of alice" in line for line in told(text))
+
+
+def test_globs_are_not_what_they_seem() -> None:
+    assert any("stand for themselves" in line for line in told(ROLE.replace("ALL", '["/bin/ls *"]')))
+
+
+def test_no_input_is_a_crash() -> None:
+    """Deep nesting, exponential aliases, huge numbers, odd types: an error each, quickly."""
+    bomb = "a: &a [x,x]\n" + "".join(f"k{i}: &k{i} [*a,*a]\n" for i in range(50))
+    for text in ["[" * 3000, "a: " + "9" * 5000, bomb, "a: 0b11", "- 1", "x", "\ufeff", "a: \ud800", "a: .nan", "? a"]:
+        assert parse(text).policy is None, text[:20]
+    assert parse("").policy is None
+
+
+def test_a_policy_over_a_mebibyte_is_refused() -> None:
+    assert "the limit is 1048576" in told("#" * (1024 * 1024 + 1))[0]
