@@ -1,0 +1,5 @@
+"""`python -m jit_ctl` is `jitctl`."""
+
+from .main import main
+
+main()

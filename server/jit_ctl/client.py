@@ -1,0 +1,190 @@
+"""The server as one object: each method is one call, values in and out.
+
+With `access` the only module that knows the service stubs.  Every method
+raises `CtlError`; see `channel` for the codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+import grpc
+
+from jit_protos.v1 import admin_pb2, audit_pb2, people_pb2
+from jit_protos.v1.admin_pb2_grpc import AdminServiceStub
+from jit_protos.v1.audit_pb2_grpc import AuditServiceStub
+from jit_protos.v1.people_pb2_grpc import PeopleServiceStub
+
+from . import channel, model, state, times, wire
+from .errors import CtlError
+
+Answer = TypeVar("Answer")
+
+
+class Server:
+    """The mTLS listener, asked as the person whose certificate the channel holds."""
+
+    def __init__(self, name: str, connection: grpc.Channel, timeout: float) -> None:
+        self.name = name
+        self._connection = connection
+        self._timeout = timeout
+        self._people = PeopleServiceStub(connection)
+        self._admin = AdminServiceStub(connection)
+        self._audit = AuditServiceStub(connection)
+
+    @classmethod
+    def of_session(cls, timeout: float) -> Self:
+        """Connect with the stored login; raise `CtlError` (unauthenticated) without a valid one."""
+        session, ca = state.read_session(), state.read_ca()
+        if session is None or ca is None:
+            raise CtlError("unauthenticated", "you are not logged in", "run 'jitctl login'")
+        if session.ends <= times.now():
+            raise CtlError("unauthenticated", f"your login ended at {session.expires_at}", "run 'jitctl login'")
+        connection = channel.secure(session.server, ca, session.key.encode(), session.certificate.encode())
+        return cls(session.server, connection, timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def _call(self, call: Callable[[], Answer]) -> Answer:
+        with channel.told(self.name):
+            return call()
+
+    # People
+
+    def who_am_i(self) -> model.WhoAmI:
+        return wire.who_am_i(self._call(lambda: self._people.WhoAmI(people_pb2.WhoAmIRequest(), timeout=self._timeout)))
+
+    def requests(self, states: Sequence[model.RequestState], limit: int) -> list[model.Request]:
+        """Newest first; no states: those that are pending."""
+        query = people_pb2.ListRequestsRequest(states=map(wire.request_state_number, states), limit=limit)
+        answer = self._call(lambda: self._people.ListRequests(query, timeout=self._timeout))
+        return [wire.request(message) for message in answer.requests]
+
+    def request(self, ref: str) -> model.Request:
+        query = people_pb2.RequestRef(request_id=ref)
+        return wire.request(self._call(lambda: self._people.GetRequest(query, timeout=self._timeout)))
+
+    def watch_requests(self) -> Iterator[model.Request]:
+        """Every pending request the person may see, then each change; does not end by itself."""
+        with channel.told(self.name):
+            for message in self._people.WatchRequests(people_pb2.WatchRequestsRequest()):
+                yield wire.request(message)
+
+    def approve(self, ref: str, reason: str) -> model.Request:
+        vote = people_pb2.DecideRequest(request_id=ref, reason=reason)
+        return wire.request(self._call(lambda: self._people.Approve(vote, timeout=self._timeout)))
+
+    def deny(self, ref: str, reason: str) -> model.Request:
+        vote = people_pb2.DecideRequest(request_id=ref, reason=reason)
+        return wire.request(self._call(lambda: self._people.Deny(vote, timeout=self._timeout)))
+
+    def cancel(self, ref: str) -> model.Request:
+        query = people_pb2.RequestRef(request_id=ref)
+        return wire.request(self._call(lambda: self._people.Cancel(query, timeout=self._timeout)))
+
+    def grants(self, states: Sequence[model.GrantState], limit: int) -> list[model.Grant]:
+        """No states: those that are not over yet."""
+        query = people_pb2.ListGrantsRequest(states=map(wire.grant_state_number, states), limit=limit)
+        answer = self._call(lambda: self._people.ListGrants(query, timeout=self._timeout))
+        return [wire.grant(message) for message in answer.grants]
+
+    def grant(self, ref: str) -> model.Grant:
+        query = people_pb2.GrantRef(grant_id=ref)
+        return wire.grant(self._call(lambda: self._people.GetGrant(query, timeout=self._timeout)))
+
+    def revoke(self, ref: str, reason: str) -> model.Grant:
+        order = people_pb2.RevokeRequest(grant_id=ref, reason=reason)
+        return wire.grant(self._call(lambda: self._people.Revoke(order, timeout=self._timeout)))
+
+    def drop(self, ref: str) -> model.Grant:
+        query = people_pb2.GrantRef(grant_id=ref)
+        return wire.grant(self._call(lambda: self._people.Drop(query, timeout=self._timeout)))
+
+    # Administration
+
+    def hosts(self) -> list[model.Host]:
+        answer = self._call(lambda: self._admin.ListHosts(admin_pb2.ListHostsRequest(), timeout=self._timeout))
+        return [wire.host(message) for message in answer.hosts]
+
+    def create_enroll_token(self, host: str, labels: dict[str, str], valid_s: int) -> model.EnrollToken:
+        order = admin_pb2.CreateEnrollTokenRequest(host_name=host, labels=labels, valid_s=valid_s)
+        return wire.enroll_token(self._call(lambda: self._admin.CreateEnrollToken(order, timeout=self._timeout)))
+
+    def remove_host(self, ref: str) -> model.Host:
+        order = admin_pb2.HostRef(host=ref)
+        return wire.host(self._call(lambda: self._admin.RemoveHost(order, timeout=self._timeout)))
+
+    def users(self) -> list[model.User]:
+        answer = self._call(lambda: self._admin.ListUsers(admin_pb2.ListUsersRequest(), timeout=self._timeout))
+        return [wire.user(message) for message in answer.users]
+
+    def create_user(self, name: str, account: str, duties: Sequence[str]) -> model.UserWithToken:
+        order = admin_pb2.CreateUserRequest(name=name, account=account, duties=duties)
+        return wire.user_with_token(self._call(lambda: self._admin.CreateUser(order, timeout=self._timeout)))
+
+    def disable_user(self, ref: str) -> model.User:
+        order = admin_pb2.UserRef(user=ref)
+        return wire.user(self._call(lambda: self._admin.DisableUser(order, timeout=self._timeout)))
+
+    def enable_user(self, ref: str) -> model.User:
+        order = admin_pb2.UserRef(user=ref)
+        return wire.user(self._call(lambda: self._admin.EnableUser(order, timeout=self._timeout)))
+
+    def reset_mfa(self, ref: str) -> model.UserWithToken:
+        order = admin_pb2.UserRef(user=ref)
+        return wire.user_with_token(self._call(lambda: self._admin.ResetMfa(order, timeout=self._timeout)))
+
+    # Policy
+
+    def lint_policy(self, files: Sequence[model.PolicyFile]) -> model.PolicyReport:
+        text = _policy_text(files)
+        return wire.policy_report(self._call(lambda: self._admin.LintPolicy(text, timeout=self._timeout)))
+
+    def apply_policy(
+        self, files: Sequence[model.PolicyFile], expected_version: int, *, dry_run: bool
+    ) -> model.PolicyReport:
+        order = admin_pb2.ApplyPolicyRequest(
+            policy=_policy_text(files), expected_version=expected_version, dry_run=dry_run
+        )
+        return wire.policy_report(self._call(lambda: self._admin.ApplyPolicy(order, timeout=self._timeout)))
+
+    def policy(self, version: int) -> model.Policy:
+        """Version 0: the one in force."""
+        query = admin_pb2.ShowPolicyRequest(version=version)
+        return wire.policy(self._call(lambda: self._admin.ShowPolicy(query, timeout=self._timeout)))
+
+    # Audit
+
+    def events(
+        self, wanted: model.EventFilter, *, after: int = 0, limit: int = 0, newest: bool = False, follow: bool = False
+    ) -> Iterator[model.Event]:
+        """Events in their order, oldest first; `follow` leaves the stream open."""
+        query = audit_pb2.QueryRequest(
+            after=after,
+            limit=limit,
+            user=wanted.user,
+            host=wanted.host,
+            role=wanted.role,
+            request_id=wanted.request_id,
+            grant_id=wanted.grant_id,
+            kind=wanted.kind,
+            since=times.to_us(wanted.since) if wanted.since else 0,
+            until=times.to_us(wanted.until) if wanted.until else 0,
+            follow=follow,
+            newest=newest,
+        )
+        with channel.told(self.name):
+            for message in self._audit.Query(query):
+                yield wire.event(message)
+
+
+def _policy_text(files: Sequence[model.PolicyFile]) -> admin_pb2.PolicyText:
+    return admin_pb2.PolicyText(files=[admin_pb2.PolicyFile(name=file.name, text=file.text) for file in files])

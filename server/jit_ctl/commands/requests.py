@@ -1,0 +1,131 @@
+"""requests: what people ask for, and the decisions on it (S8 is the server's; here one must see what one decides)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from jit_ctl import describe, times
+from jit_ctl.batch import each
+from jit_ctl.completing import request_ids
+from jit_ctl.model import Request, RequestState
+from jit_ctl.options import LISTS, STREAMS, output_options, reference, server_options
+from jit_ctl.output import Column, Output
+
+if TYPE_CHECKING:
+    from jit_ctl.client import Server
+
+_STATE: Column[Request] = Column("STATE", lambda r: r.state.value, style=lambda r: describe.style(r.state))
+_COLUMNS: Sequence[Column[Request]] = (
+    Column("ID", lambda r: r.request_id, whole=True),
+    Column("WHO", lambda r: r.user),
+    Column("HOST", lambda r: r.host),
+    Column("AS", lambda r: describe.run_as(r.ask.run_as_user, r.ask.run_as_group)),
+    Column("COMMAND", lambda r: describe.command(r.ask)),
+    Column("ROLE", lambda r: r.role),
+    Column("REASON", lambda r: r.reason),
+    Column("FOR", lambda r: times.duration(r.duration_s)),
+    Column("VOTES", describe.votes),
+    Column("SINCE", lambda r: r.created_at),
+)
+WITH_STATE = (*_COLUMNS[:1], _STATE, *_COLUMNS[1:])
+
+
+def name(request: Request) -> str:
+    return request.request_id
+
+
+@click.group()
+def requests() -> None:
+    """See and decide requests."""
+
+
+@requests.command()
+@click.option("--all", "every", is_flag=True, help="Also those that are decided or lapsed.")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice([state.value for state in RequestState]),
+    help="Only those in this state; may be repeated.",
+)
+@click.option("-n", "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="At most this many.")
+@output_options(*LISTS)
+@server_options
+def ls(*, out: Output, server: Server, every: bool, states: tuple[str, ...], limit: int) -> None:
+    """List requests, newest first; those pending unless told otherwise."""
+    if every and states:
+        raise click.UsageError("--all and --state exclude each other")
+    wanted = tuple(RequestState) if every else tuple(map(RequestState, states))
+    found = server.requests(wanted, limit)
+    out.items(found, WITH_STATE if wanted else _COLUMNS, name, "no such requests" if wanted else "no pending requests")
+    if len(found) == limit:
+        out.talk(f"only the newest {limit} are shown; more with --limit")
+
+
+@requests.command()
+@click.argument("request_id", metavar="ID", callback=reference, shell_complete=request_ids)
+@output_options(*LISTS)
+@server_options
+def show(*, out: Output, server: Server, request_id: str) -> None:
+    """Show one request: who, where, as whom, what exactly, and why."""
+    out.item(server.request(request_id), name, lambda request: describe.request_facts(request, out.when))
+
+
+def _decided(request: Request) -> list[str]:
+    what = f"{request.user} on {request.host} as {describe.run_as(request.ask.run_as_user, request.ask.run_as_group)}"
+    line = f"{request.request_id} {_outcome(request)}: {what}: {describe.command(request.ask)}"
+    if request.grant is None:
+        return [line]
+    return [line, f"{request.grant.grant_id} {describe.grant_status(request.grant)}"]
+
+
+def _outcome(request: Request) -> str:
+    if request.state is RequestState.PENDING:
+        return f"has {describe.votes(request)} approvals"
+    return request.state.value
+
+
+@requests.command()
+@click.argument("request_ids", metavar="ID…", nargs=-1, required=True, callback=reference, shell_complete=request_ids)
+@click.option("-m", "--reason", default="", metavar="TEXT", help="Why; kept in the audit log.")
+@output_options(*LISTS)
+@server_options
+def approve(*, out: Output, server: Server, request_ids: tuple[str, ...], reason: str) -> None:
+    """Approve requests; the last needed approval makes the grant."""
+    each(request_ids, lambda ref: server.approve(ref, reason), out, name, _decided)
+
+
+@requests.command()
+@click.argument("request_ids", metavar="ID…", nargs=-1, required=True, callback=reference, shell_complete=request_ids)
+@click.option("-m", "--reason", required=True, metavar="TEXT", callback=reference, help="Why; the requester sees it.")
+@output_options(*LISTS)
+@server_options
+def deny(*, out: Output, server: Server, request_ids: tuple[str, ...], reason: str) -> None:
+    """Deny requests."""
+    each(request_ids, lambda ref: server.deny(ref, reason), out, name, _decided)
+
+
+@requests.command()
+@click.argument("request_ids", metavar="ID…", nargs=-1, required=True, callback=reference, shell_complete=request_ids)
+@output_options(*LISTS)
+@server_options
+def cancel(*, out: Output, server: Server, request_ids: tuple[str, ...]) -> None:
+    """Cancel requests of your own."""
+    each(request_ids, server.cancel, out, name, _decided)
+
+
+@requests.command()
+@output_options(*STREAMS)
+@server_options
+def watch(*, out: Output, server: Server) -> None:
+    """Follow requests as they come and change, until Ctrl-C.
+
+    On a terminal a table of what is pending, with a bell for a new one; else a
+    line for each change.
+    """
+    from jit_ctl.watch import follow
+
+    follow(server, out, _COLUMNS, WITH_STATE, name)

@@ -1,0 +1,53 @@
+"""Ids for the TAB key: what is pending and what lives, as the server knows it.
+
+Whatever goes wrong, there are no suggestions and no message: a person is in
+the middle of a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+from .errors import CtlError
+from .safe import safe
+
+if TYPE_CHECKING:
+    from .client import Server
+
+WAIT_S = 2.0
+
+
+def _suggest(incomplete: str, find: Callable[[Server], list[tuple[str, str]]]) -> list[CompletionItem]:
+    from .client import Server
+
+    try:
+        with Server.of_session(WAIT_S) as server:
+            found = find(server)
+    except CtlError:
+        return []
+    return [CompletionItem(safe(word), help=safe(text)) for word, text in found if word.startswith(incomplete)]
+
+
+def request_ids(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return _suggest(
+        incomplete,
+        lambda server: [(r.request_id, f"{r.user} on {r.host}: {r.role}") for r in server.requests((), 100)],
+    )
+
+
+def grant_ids(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return _suggest(
+        incomplete, lambda server: [(g.grant_id, f"{g.user} on {g.host}: {g.role}") for g in server.grants((), 100)]
+    )
+
+
+def host_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return _suggest(incomplete, lambda server: [(host.name, host.host_id) for host in server.hosts()])
+
+
+def user_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return _suggest(incomplete, lambda server: [(user.name, user.user_id) for user in server.users()])

@@ -1,0 +1,221 @@
+"""What the server told us, as values.
+
+Field names are those of the protobuf messages; instants are aware datetimes
+in UTC, absent ones None; enums are lower-case words (SPEC 4.2).  `wire` is the
+only module that makes these from messages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class RequestState(StrEnum):
+    PENDING = "pending"
+    APPROVED = "approved"
+    DENIED = "denied"
+    CANCELLED = "cancelled"
+    LAPSED = "lapsed"
+
+
+class GrantState(StrEnum):
+    ISSUED = "issued"
+    ACTIVE = "active"
+    ENDING = "ending"
+    ENDED = "ended"
+    UNCONFIRMED = "unconfirmed"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    argv: tuple[str, ...]
+    run_as_user: str
+    run_as_group: str
+    shell: bool
+    login: bool
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    by: str
+    approved: bool
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    grant_id: str
+    request_id: str
+    user: str
+    host: str
+    role: str
+    run_as_user: str
+    run_as_group: str
+    commands: tuple[str, ...]
+    state: GrantState
+    not_before: datetime
+    not_after: datetime
+    ended_at: datetime | None
+    end_reason: str
+    end_confirmed: bool
+    reason: str
+    approved_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    request_id: str
+    user: str
+    host: str
+    role: str
+    ask: Ask
+    reason: str
+    ticket: str
+    duration_s: int
+    state: RequestState
+    created_at: datetime
+    lapses_at: datetime | None
+    approvals_needed: int
+    approvers: tuple[str, ...]
+    decisions: tuple[Decision, ...]
+    grant: Grant | None
+    role_commands: tuple[str, ...]
+    mfa_passed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WhoAmI:
+    user_id: str
+    name: str
+    duties: tuple[str, ...]
+    groups: tuple[str, ...]
+    approver_of: tuple[str, ...]
+    expires_at: datetime
+    mfa_enrolled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    host_id: str
+    name: str
+    labels: dict[str, str]
+    enrolled_at: datetime | None
+    last_seen: datetime | None
+    connected: bool
+    agent_version: str
+    sudo_version: str
+    problems: tuple[str, ...]
+    live_grants: int
+    removed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EnrollToken:
+    token: str
+    expires_at: datetime
+    bootstrap: str
+    ca_fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    user_id: str
+    name: str
+    account: str
+    duties: tuple[str, ...]
+    groups: tuple[str, ...]
+    mfa_enrolled: bool
+    disabled: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UserWithToken:
+    user: User
+    mfa_token: str
+    mfa_token_expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFile:
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    file: str
+    line: int
+    column: int
+    severity: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyReport:
+    version: int
+    findings: tuple[Finding, ...]
+    grants_ended: int
+
+    @property
+    def errors(self) -> int:
+        # What is not plainly a warning counts as an error: doubt denies (S6).
+        return sum(finding.severity != "warning" for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    version: int
+    files: tuple[PolicyFile, ...]
+    applied_by: str
+    applied_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    sequence: int
+    at: datetime
+    kind: str
+    actor: str
+    user: str
+    host: str
+    role: str
+    request_id: str
+    grant_id: str
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events to ask for; empty and None match everything."""
+
+    user: str = ""
+    host: str = ""
+    role: str = ""
+    request_id: str = ""
+    grant_id: str = ""
+    kind: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TotpOffer:
+    uri: str
+    qr: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A fresh certificate and where it may be used."""
+
+    certificate: str
+    ca: str
+    expires_at: datetime
+    server: str

@@ -1,0 +1,253 @@
+"""Protobuf messages to values of `model`, and refusal of what is not whole.
+
+The only module that reads messages.  An absent required field, a zero time or
+an enum value we do not know is an error, never a guess.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from jit_protos.v1 import admin_pb2, audit_pb2, common_pb2, people_pb2
+
+from . import model, times
+from .errors import CtlError
+
+_REQUEST_STATES: dict[common_pb2.RequestState.ValueType, model.RequestState] = {
+    getattr(common_pb2, f"REQUEST_STATE_{state.name}"): state for state in model.RequestState
+}
+_GRANT_STATES: dict[common_pb2.GrantState.ValueType, model.GrantState] = {
+    getattr(common_pb2, f"GRANT_STATE_{state.name}"): state for state in model.GrantState
+}
+_REQUEST_NUMBERS: dict[model.RequestState, common_pb2.RequestState.ValueType] = {
+    state: number for number, state in _REQUEST_STATES.items()
+}
+_GRANT_NUMBERS: dict[model.GrantState, common_pb2.GrantState.ValueType] = {
+    state: number for number, state in _GRANT_STATES.items()
+}
+
+
+def _malformed(what: str) -> CtlError:
+    return CtlError(
+        "failed",
+        f"the server's answer is not understood: {what}",
+        "is this jitctl older than the server? see 'jitctl version'",
+    )
+
+
+def _time(us: int, field: str) -> datetime:
+    if us <= 0:
+        raise _malformed(f"no {field}")
+    try:
+        return times.from_us(us)
+    except ValueError:
+        raise _malformed(f"{field} is out of range") from None
+
+
+def _time_or_none(us: int, field: str) -> datetime | None:
+    return _time(us, field) if us else None
+
+
+def _text(text: str, field: str) -> str:
+    if not text:
+        raise _malformed(f"no {field}")
+    return text
+
+
+def request_state_number(state: model.RequestState) -> common_pb2.RequestState.ValueType:
+    return _REQUEST_NUMBERS[state]
+
+
+def grant_state_number(state: model.GrantState) -> common_pb2.GrantState.ValueType:
+    return _GRANT_NUMBERS[state]
+
+
+def grant(message: common_pb2.Grant) -> model.Grant:
+    if message.state not in _GRANT_STATES:
+        raise _malformed(f"grant state {message.state}")
+    return model.Grant(
+        grant_id=_text(message.grant_id, "grant_id"),
+        request_id=message.request_id,
+        user=_text(message.user, "user"),
+        host=_text(message.host, "host"),
+        role=message.role,
+        run_as_user=message.run_as_user,
+        run_as_group=message.run_as_group,
+        commands=tuple(message.commands),
+        state=_GRANT_STATES[message.state],
+        not_before=_time(message.not_before, "not_before"),
+        not_after=_time(message.not_after, "not_after"),
+        ended_at=_time_or_none(message.ended_at, "ended_at"),
+        end_reason=message.end_reason,
+        end_confirmed=message.end_confirmed,
+        reason=message.reason,
+        approved_by=tuple(message.approved_by),
+    )
+
+
+def _ask(message: common_pb2.Ask) -> model.Ask:
+    return model.Ask(
+        argv=tuple(message.argv),
+        run_as_user=_text(message.run_as_user, "run_as_user"),
+        run_as_group=message.run_as_group,
+        shell=message.shell,
+        login=message.login,
+        exact=message.exact,
+    )
+
+
+def _decision(message: common_pb2.Decision) -> model.Decision:
+    return model.Decision(
+        by=_text(message.by, "by"),
+        approved=message.approved,
+        reason=message.reason,
+        at=_time(message.at, "at"),
+    )
+
+
+def request(message: common_pb2.Request) -> model.Request:
+    if message.state not in _REQUEST_STATES:
+        raise _malformed(f"request state {message.state}")
+    if not message.HasField("ask"):
+        raise _malformed("no ask")
+    return model.Request(
+        request_id=_text(message.request_id, "request_id"),
+        user=_text(message.user, "user"),
+        host=_text(message.host, "host"),
+        role=_text(message.role, "role"),
+        ask=_ask(message.ask),
+        reason=message.reason,
+        ticket=message.ticket,
+        duration_s=message.duration_s,
+        state=_REQUEST_STATES[message.state],
+        created_at=_time(message.created_at, "created_at"),
+        lapses_at=_time_or_none(message.lapses_at, "lapses_at"),
+        approvals_needed=message.approvals_needed,
+        approvers=tuple(message.approvers),
+        decisions=tuple(map(_decision, message.decisions)),
+        grant=grant(message.grant) if message.HasField("grant") else None,
+        role_commands=tuple(message.role_commands),
+        mfa_passed=message.mfa_passed,
+    )
+
+
+def who_am_i(message: people_pb2.WhoAmIResponse) -> model.WhoAmI:
+    return model.WhoAmI(
+        user_id=_text(message.user_id, "user_id"),
+        name=_text(message.name, "name"),
+        duties=tuple(message.duties),
+        groups=tuple(message.groups),
+        approver_of=tuple(message.approver_of),
+        expires_at=_time(message.expires_at, "expires_at"),
+        mfa_enrolled=message.mfa_enrolled,
+    )
+
+
+def login(message: people_pb2.LoginResponse) -> model.Login:
+    return model.Login(
+        certificate=_text(message.certificate, "certificate"),
+        ca=_text(message.ca, "ca"),
+        expires_at=_time(message.expires_at, "expires_at"),
+        server=_text(message.server, "server"),
+    )
+
+
+def totp_offer(message: common_pb2.TotpOffer) -> model.TotpOffer:
+    return model.TotpOffer(uri=_text(message.uri, "uri"), qr=tuple(message.qr))
+
+
+def host(message: admin_pb2.Host) -> model.Host:
+    return model.Host(
+        host_id=_text(message.host_id, "host_id"),
+        name=_text(message.name, "name"),
+        labels=dict(sorted(message.labels.items())),
+        enrolled_at=_time_or_none(message.enrolled_at, "enrolled_at"),
+        last_seen=_time_or_none(message.last_seen, "last_seen"),
+        connected=message.connected,
+        agent_version=message.agent_version,
+        sudo_version=message.sudo_version,
+        problems=tuple(message.problems),
+        live_grants=message.live_grants,
+        removed=message.removed,
+    )
+
+
+def enroll_token(message: admin_pb2.CreateEnrollTokenResponse) -> model.EnrollToken:
+    return model.EnrollToken(
+        token=_text(message.token, "token"),
+        expires_at=_time(message.expires_at, "expires_at"),
+        bootstrap=_text(message.bootstrap, "bootstrap"),
+        ca_fingerprint=_text(message.ca_fingerprint, "ca_fingerprint"),
+    )
+
+
+def user(message: admin_pb2.User) -> model.User:
+    return model.User(
+        user_id=_text(message.user_id, "user_id"),
+        name=_text(message.name, "name"),
+        account=message.account,
+        duties=tuple(message.duties),
+        groups=tuple(message.groups),
+        mfa_enrolled=message.mfa_enrolled,
+        disabled=message.disabled,
+        created_at=_time(message.created_at, "created_at"),
+    )
+
+
+def user_with_token(message: admin_pb2.CreateUserResponse) -> model.UserWithToken:
+    return model.UserWithToken(
+        user=user(message.user),
+        mfa_token=_text(message.mfa_token, "mfa_token"),
+        mfa_token_expires_at=_time(message.mfa_token_expires_at, "mfa_token_expires_at"),
+    )
+
+
+def policy_report(message: admin_pb2.PolicyReport) -> model.PolicyReport:
+    findings = tuple(
+        model.Finding(
+            file=finding.file,
+            line=finding.line,
+            column=finding.column,
+            severity=_text(finding.severity, "severity"),
+            message=_text(finding.message, "message"),
+        )
+        for finding in message.findings
+    )
+    return model.PolicyReport(version=message.version, findings=findings, grants_ended=message.grants_ended)
+
+
+def policy(message: admin_pb2.ShowPolicyResponse) -> model.Policy:
+    return model.Policy(
+        version=message.version,
+        files=tuple(model.PolicyFile(file.name, file.text) for file in message.policy.files),
+        applied_by=message.applied_by,
+        applied_at=_time(message.applied_at, "applied_at"),
+    )
+
+
+def _details(text: str) -> dict[str, Any]:
+    try:
+        details = json.loads(text or "{}")
+    except ValueError:
+        details = None
+    # An event is evidence: one that cannot be read is shown as it came, not withheld.
+    return details if isinstance(details, dict) else {"unreadable": text}
+
+
+def event(message: audit_pb2.Event) -> model.Event:
+    if message.sequence == 0:
+        raise _malformed("no sequence")
+    return model.Event(
+        sequence=message.sequence,
+        at=_time(message.at, "at"),
+        kind=_text(message.kind, "kind"),
+        actor=message.actor,
+        user=message.user,
+        host=message.host,
+        role=message.role,
+        request_id=message.request_id,
+        grant_id=message.grant_id,
+        details=_details(message.details),
+    )

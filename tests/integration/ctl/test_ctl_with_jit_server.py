@@ -1,0 +1,193 @@
+"""The same program against the real server: what the fake says is only worth what this file shows of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shlex
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyotp
+import pytest_asyncio
+
+from jit_protos.v1 import common_pb2, host_pb2
+from jit_testing.server_world import PASSWORD, World, new_world
+
+POLICY = """\
+version: 1
+groups:
+  leads: [carol]
+roles:
+  web:
+    hosts: {tier: web}
+    commands: [/usr/bin/systemctl restart nginx.service]
+    eligible: {people: [alice]}
+    approvers: {groups: [leads]}
+    duration: {default: 30m, max: 2h}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(slots=True)
+class Person:
+    """Somebody at a desk: a home of their own, an authenticator, and `jitctl`."""
+
+    name: str
+    home: Path
+    world: World
+    totp: pyotp.TOTP | None = None
+
+    async def __call__(self, *arguments: str, stdin: str = "") -> Told:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "jit_ctl", *arguments),
+            env={**os.environ, "XDG_CONFIG_HOME": f"{self.home}/config", "XDG_STATE_HOME": f"{self.home}/state"},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate(stdin.encode())
+        assert process.returncode is not None
+        return Told(process.returncode, out.decode(), err.decode())
+
+    def code(self) -> str:
+        assert self.totp is not None
+        self.world.clock.advance(30)
+        return self.totp.at(self.world.clock.now() // 1_000_000)
+
+    async def enrol(self, command: str) -> None:
+        """Run the line an administrator handed over, then confirm with a code."""
+        words = shlex.split(command)[1:]
+        begun = await self(*words, "-o", "json")
+        assert begun.status == 3, begun.err
+        totp = pyotp.parse_uri(begun.json["uri"])
+        assert isinstance(totp, pyotp.TOTP)
+        self.totp = totp
+        confirmed = await self(*words, "--otp", self.code())
+        assert confirmed.status == 0, confirmed.err
+
+    async def log_in(self) -> None:
+        told = await self("login", "--password-stdin", "--otp", self.code(), stdin=PASSWORD + "\n")
+        assert told.status == 0, told.err
+
+
+@pytest_asyncio.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = await new_world(tmp_path)
+    await world.start()
+    yield world
+    await world.close()
+
+
+@pytest_asyncio.fixture
+async def admin(world: World, tmp_path: Path) -> Person:
+    """The administrator `init` made, at work within two commands."""
+    person = Person("root-admin", tmp_path / "admin", world)
+    server = ["--server", f"127.0.0.1:{world.bootstrap_port}", "--ca", world.installed.ca_fingerprint]
+    token = world.installed.mfa_token
+    await person.enrol(shlex.join(["jitctl", "mfa", "enroll", *server, "--user", "root-admin", "--token", token]))
+    await person.log_in()
+    return person
+
+
+async def joined(admin: Person, name: str) -> Person:
+    person = Person(name, admin.home.parent / name, admin.world)
+    added = await admin("users", "add", name)
+    assert added.status == 0, added.err
+    await person.enrol(added.out)
+    await person.log_in()
+    return person
+
+
+async def test_from_an_empty_server_to_a_grant_and_its_end(world: World, admin: Person, tmp_path: Path) -> None:
+    me = (await admin("whoami", "-o", "json")).json
+    assert (me["name"], me["duties"]) == ("root-admin", ["admin"])
+    carol = await joined(admin, "carol")
+    alice = await joined(admin, "alice")
+    file = tmp_path / "policy.yaml"
+    file.write_text(POLICY)
+    applied = await admin("policy", "apply", str(file))
+    assert (applied.status, "version 1 is in force" in applied.err) == (0, True)
+    assert (await admin("policy", "show")).out == POLICY
+    token = await admin("hosts", "enroll-token", "web1", "-l", "tier=web", "-o", "name")
+    host = await world.enroll(token.out.strip())
+    assert (await admin("hosts", "show", "web1", "-o", "json")).json["labels"] == {"tier": "web"}
+
+    session = world.session(host)
+    await session.hello()
+    await session.desired()
+    assert (await admin("hosts", "show", "web1", "-o", "json")).json["connected"]
+
+    ask = common_pb2.Ask(argv=["/usr/bin/systemctl", "restart", "nginx.service"], run_as_user="root")
+    request = await world.host(host).CreateRequest(
+        host_pb2.CreateRequestRequest(
+            user=host_pb2.LocalUser(uid=1001, name="alice"),
+            role="web",
+            ask=ask,
+            reason="it hangs \x1b[2J",
+            otp=alice.code(),
+        )
+    )
+    listed = await carol("requests", "ls", "--no-header")
+    assert listed.out.split("\t")[1:7] == [
+        *("alice", "web1", "root", "/usr/bin/systemctl restart nginx.service", "web"),
+        r"it hangs \x1b[2J",
+    ]
+    unseen = await admin("requests", "approve", request.request_id)
+    assert unseen.status == 5
+    short = request.request_id[4:12]
+    approved = await carol("requests", "approve", short, "-m", "go on")
+    assert (approved.status, "not confirmed by the host" in approved.out) == (0, True)
+    again = await carol("requests", "approve", short)
+    assert again.status == 7
+    (grant,) = (await carol("grants", "ls", "-o", "json")).json
+    assert grant["state"] == "issued"
+    revoked = await carol("grants", "revoke", grant["grant_id"], "-m", "enough")
+    assert (revoked.status, "not confirmed by the host" in revoked.out) == (0, True)
+    session.end()
+
+    events = (await admin("audit", "ls", "--request", request.request_id, "-o", "json")).json
+    kinds = [event["kind"] for event in events]
+    assert kinds[:2] == ["request.created", "request.approved"]
+    assert "grant.revoked" in kinds
+    assert all(event["details"].keys() != {"unreadable"} for event in events)
+    refused = await carol("audit", "ls")
+    assert refused.status == 5
+
+
+async def test_every_error_of_a_policy_is_told_with_its_place(admin: Person, tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(POLICY.replace("hosts:", "hots:").replace("30m", "soon"))
+    bad = await admin("policy", "lint", str(file))
+    assert bad.status == 1
+    errors = [line for line in bad.out.splitlines() if ": error: " in line]
+    assert len(errors) >= 2
+    assert all(line.startswith(f"{file}:") and line.split(":")[1].isdigit() for line in errors)
+    assert (await admin("policy", "apply", str(file))).status == 1
+    assert (await admin("policy", "show")).status == 6
+
+
+async def test_refusals_of_the_real_server_have_their_status(world: World, admin: Person) -> None:
+    assert (await admin("requests", "show", "req-0")).status == 6
+    assert (await admin("users", "add", "root-admin")).status == 7
+    assert (await admin("hosts", "rm", "nothing", "-y")).status == 6
+    wrong = await admin("login", "--password-stdin", "--otp", admin.code(), stdin="wrong\n")
+    assert wrong.status == 4
+    assert (await admin("users", "disable", "nobody")).status == 6
+    await world.stop()
+    gone = await admin("whoami")
+    assert (gone.status, "cannot reach" in gone.err) == (69, True)
