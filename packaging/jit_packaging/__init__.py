@@ -1,0 +1,1 @@
+"""Builds the Debian packages (standard library only)."""

@@ -1,0 +1,85 @@
+"""A lab from its first host to nothing left: up, down, and what is known in between."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from lab import cgroup, network
+from lab.host import Host
+from lab.places import PROPAGATE, REPOSITORY, RUN, Places, cgroup_root, checked
+from lab.process import LabError, run
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def build_packages(release: int) -> Path:
+    """The folder with this checkout's packages, built if anything has changed."""
+    out = REPOSITORY / "build/deb"
+    run([str(REPOSITORY / "packaging/build"), "--debian", str(release), "--out", str(out)], timeout_s=1800)
+    return out
+
+
+def boot(places: Places, names: Sequence[str], release: int) -> list[Host]:
+    """Boot the hosts, all at once, with nothing of jit; raise `LabError` if the lab is up or a host does not come."""
+    if len(set(names)) != len(names):
+        raise LabError(f"a host is named twice: {', '.join(names)}")
+    addresses = network.plan([checked(name) for name in names])
+    if places.run.joinpath("lab.json").exists():
+        raise LabError(f"lab {places.name} is up, or was killed; try: lab down")
+    root = Path(run([str(REPOSITORY / "packaging/debian-root"), "lab", str(release)], timeout_s=1800).strip())
+    # Written before the first thing is made, so that `lab down` finds a lab that was killed while it came up.
+    places.write_hosts(release, addresses)
+    network.build(places, addresses)
+    hosts = [Host(places, address) for address in addresses]
+    at_once(lambda host: host.boot(root, addresses), hosts)
+    return hosts
+
+
+def down(places: Places) -> None:
+    """End the lab, whatever state it is in; nothing of it is left.  Ending what is not there is no error."""
+    names: set[str] = set()
+    for folder in (places.cgroup, places.disks):
+        if folder.is_dir():
+            names |= {path.name for path in folder.iterdir() if path.is_dir()}
+    hosts = [Host(places, address) for address in network.plan(sorted(names))]
+    at_once(Host.halt, hosts)
+    network.remove(places)
+    for tree in (places.cgroup, Path("/sys/fs/cgroup/systemd") / places.cgroup.relative_to(cgroup_root())):
+        cgroup.kill(tree)
+        with contextlib.suppress(OSError):
+            tree.parent.rmdir()  # Only when this was the last lab.
+    for left in PROPAGATE.glob(f"{places.machine('')}*"):
+        left.rmdir()
+    for folder in (places.disks, places.run):
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folder.parent.rmdir()
+
+
+@contextlib.contextmanager
+def exclusively(places: Places) -> Iterator[None]:
+    """Only one program changes a lab at a time; a killed one's claim ends with it."""
+    RUN.mkdir(parents=True, exist_ok=True)
+    path = RUN / f".{places.name}.lock"
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LabError(f"another program is just starting or ending lab {places.name}; wait for it") from None
+        yield
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            RUN.rmdir()
+
+
+def at_once(act: Callable[[T], R], over: Sequence[T]) -> list[R]:
+    """Do `act` to all at the same time; when all have ended, the first failure is raised."""
+    with ThreadPoolExecutor(max_workers=max(1, len(over))) as threads:
+        return [future.result() for future in [threads.submit(act, one) for one in over]]

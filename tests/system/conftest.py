@@ -1,0 +1,43 @@
+"""The lab that system tests share: a server and two hosts, installed from this checkout's packages.
+
+Where hosts cannot be booted the level fails; it never skips.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jit_testing import lab as labs
+from jit_testing.lab import Lab
+from lab import lifecycle
+from lab.places import default_name
+
+
+@pytest.fixture(scope="session")
+def packages() -> Path:
+    """This checkout's packages, built if anything changed."""
+    return lifecycle.build_packages(12)
+
+
+@pytest.fixture(scope="session")
+def lab_name() -> Iterator[str]:
+    """This checkout's own name for labs of tests; a second run of the same checkout waits for the first."""
+    name = f"{default_name()[:24]}-t"
+    with Path(f"/run/lock/jit-{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield name
+        Path(lock.name).unlink()
+
+
+@pytest.fixture(scope="session")
+def lab(packages: Path, lab_name: str) -> Iterator[Lab]:
+    """server, web1 and web2 with jit, and the people of tests/lab/policy.yaml."""
+    made = labs.up(lab_name, ["server", "web1", "web2"], packages)
+    try:
+        yield made
+    finally:
+        labs.down(made)
