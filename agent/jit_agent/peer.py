@@ -14,7 +14,7 @@ from jit_agent.errors import AgentError
 from jit_agent.model import Person
 
 NAME_S = 5.0
-_SCOPE = re.compile(r"/jit-(gnt-[0-9a-hjkmnp-tv-z]{16})\.scope(?:/|$)")
+_SCOPE = re.compile(r"/jit-(gnt-[0-9a-hjkmnp-tv-z]{16})(?:-r[0-9]+)?\.scope(?:/|$)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import urllib.parse
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # its handshake noise would fill the journal
@@ -30,9 +31,12 @@ from jit_protos.v1 import host_pb2, host_pb2_grpc
 if TYPE_CHECKING:
     from jit_protos.v1.host_pb2_grpc import HostServiceAsyncStub
 
+    ServerMessage = host_pb2.ServerMessage
     SessionCall = grpc.aio.StreamStreamCall[host_pb2.HostMessage, host_pb2.ServerMessage]
 
 CALL_S = 10.0
+RETIRE_S = 10.0
+"""How long calls under way may go on over a certificate that was replaced."""
 MAX_SENT = 256 * 1024
 MAX_RECEIVED = 4 * 1024 * 1024
 OPTIONS: list[tuple[str, Any]] = [
@@ -84,7 +88,7 @@ class ServerLink:
         old, self._channel = self._channel, self._open(identity)
         self._replaced.set()
         self._replaced = asyncio.Event()
-        await old.close(grace=CALL_S)
+        await old.close(grace=RETIRE_S)
 
     async def wait_replaced(self) -> None:
         await self._replaced.wait()
@@ -128,12 +132,9 @@ class ServerLink:
         reference = host_pb2.LocalRequestRef(user=wire.local_user(person), request_id=request_id)
         call = self._stub.WatchRequest(reference)
         try:
-            async for message in call:
-                yield wire.request_json(message)
-        except grpc.aio.AioRpcError as e:
-            raise error_of(e) from e
-        except Malformed as e:
-            raise ServerUnavailable(str(e)) from e
+            with failures_as_errors():
+                async for message in call:
+                    yield wire.request_json(message)
         finally:
             call.cancel()
 
@@ -170,13 +171,28 @@ class ServerLink:
     @overload
     async def _call(self, call: Awaitable[T], read: Callable[[T], R]) -> R: ...
     async def _call(self, call: Awaitable[T], read: Callable[[T], R] | None = None) -> T | R:
-        try:
+        with failures_as_errors():
             answer = await call
             return answer if read is None else read(answer)
-        except grpc.aio.AioRpcError as e:
-            raise error_of(e) from e
-        except Malformed as e:
-            raise ServerUnavailable(str(e)) from e
+
+
+@contextmanager
+def failures_as_errors() -> Iterator[None]:
+    """Whatever a call can fail with becomes an `AgentError`."""
+    try:
+        yield
+    except grpc.aio.AioRpcError as e:
+        raise error_of(e) from e
+    except Malformed as e:
+        raise ServerUnavailable(str(e)) from e
+    except asyncio.InvalidStateError as e:
+        raise ServerUnavailable("the stream broke while it was written to") from e
+    except asyncio.CancelledError:
+        # gRPC's word for a channel that was closed; it must not pass for the wish to cancel the task that called.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ServerUnavailable("the connection was closed") from None
 
 
 def enroll(server: str, root: bytes, token: str, csr: str, *, timeout_s: float) -> Enrolled:

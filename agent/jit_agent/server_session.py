@@ -12,24 +12,22 @@ import random
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-import grpc.aio
-
 from jit_agent import __version__, desired, wire
 from jit_agent.changes import Bell
-from jit_agent.errors import AgentError, Malformed, Unavailable
+from jit_agent.errors import AgentError, Malformed
 from jit_agent.link_state import LinkState
 from jit_agent.model import DesiredState
 from jit_agent.ports import Clock, Enforcer
 from jit_agent.reports import Reports
-from jit_agent.server_link import ServerLink, error_of
+from jit_agent.server_link import ServerLink, failures_as_errors
 from jit_agent.text import safe
 
 if TYPE_CHECKING:
-    from jit_agent.server_link import SessionCall
+    from jit_agent.server_link import ServerMessage, SessionCall
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT_S = 20.0
+HEARTBEAT_S = 30.0
 PROBLEMS_S = 30.0
 """How often the host is looked at for problems that came or went; the server hears of them in a new hello."""
 IDLE_S = 60.0
@@ -122,35 +120,34 @@ class _Stream:
                 self._end_when_the_host_changes(enforcer_back),
                 self._end_when_the_certificate_changes(),
             )
-        except grpc.aio.AioRpcError as e:
-            raise error_of(e) from e
-        except asyncio.InvalidStateError as e:
-            # gRPC's way to say that the stream broke while we were writing to it.
-            raise Unavailable("the stream broke") from e
         finally:
             call.cancel()
 
     async def _receive(self, call: SessionCall) -> str:
-        async for message in call:
-            if not self._state.connected:
-                self._state.up(self._clock.now_us())
-                log.info("Connected to the server")
-            match message.WhichOneof("body"):
-                case "desired":
-                    self._desired = wire.parse_desired(message.desired)
-                    self._to_settle.ring()
-                case "kept":
-                    # It may keep more than this stream sent: a crash of ours can lose its word, never its reports.
-                    if message.kept.sequence > self._reports.last:
-                        raise Malformed("the server keeps reports that were never made")
-                    await self._reports.acknowledge(message.kept.sequence)
-                    self._sent = max(self._sent, message.kept.sequence)
-                    self._to_send.ring()
-                case "time":
-                    self._state.skew_us = self._clock.now_us() - wire.parse_server_time(message.time)
-                case _:
-                    raise Malformed("the server says something we do not know")
+        with failures_as_errors():
+            async for message in call:
+                await self._take(message)
         return "the server ended the stream"
+
+    async def _take(self, message: ServerMessage) -> None:
+        if not self._state.connected:
+            self._state.up(self._clock.now_us())
+            log.info("Connected to the server")
+        match message.WhichOneof("body"):
+            case "desired":
+                self._desired = wire.parse_desired(message.desired)
+                self._to_settle.ring()
+            case "kept":
+                # It may keep more than this stream sent: a crash of ours can lose its word, never its reports.
+                if message.kept.sequence > self._reports.last:
+                    raise Malformed("the server keeps reports that were never made")
+                await self._reports.acknowledge(message.kept.sequence)
+                self._sent = max(self._sent, message.kept.sequence)
+                self._to_send.ring()
+            case "time":
+                self._state.skew_us = self._clock.now_us() - wire.parse_server_time(message.time)
+            case _:
+                raise Malformed("the server says something we do not know")
 
     async def _send(self, call: SessionCall) -> str:
         boot_id, sudo_version, problems = self._facts
@@ -162,7 +159,12 @@ class _Stream:
             spool_id=self._reports.spool_id,
             problems=problems,
         )
-        await call.write(hello)
+        with failures_as_errors():
+            await call.write(hello)
+            return await self._send_what_comes(call)
+
+    async def _send_what_comes(self, call: SessionCall) -> str:
+        """Reports as they are stored, each settled state after its reports, and heartbeats; never returns."""
         told = None
         loop = asyncio.get_running_loop()
         heartbeat_at = loop.time() + HEARTBEAT_S

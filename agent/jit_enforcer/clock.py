@@ -27,8 +27,9 @@ class SystemClock:
 
 
 def boot_id(paths: Paths) -> str:
+    """The boot as PID 1 sees it: in a container our own sandbox would show us the machine's instead."""
     try:
-        return (paths.proc / "sys/kernel/random/boot_id").read_text("ascii").strip()
+        return (paths.proc / "1/root/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except (OSError, ValueError) as e:
         raise Unsafe(f"the boot id cannot be read: {e}") from e
 

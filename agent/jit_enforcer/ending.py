@@ -4,6 +4,7 @@ Every step is tried whatever failed before, and the loop comes back until the pr
 visudo, NSS or room on a disk.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -99,7 +100,9 @@ def _kill_strays(host: Host, entry: Entry) -> int:
             standing = tuple(sorted({*other.standing, *entry.standing}))
             heir = replace(other, since=min(other.since, entry.since), standing=standing)
             if heir != other:
-                host.ledger.save_end(heir)
+                host.ledger.entries[other.grant.grant] = heir
+                with contextlib.suppress(Denied):  # a full disk: remembered until the next start
+                    host.ledger.save(heir)
         return 0
     live = host.live()
     return strays.kill(

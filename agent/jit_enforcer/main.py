@@ -85,12 +85,18 @@ def _notify(state: str) -> None:
 
 
 def _is_stopping() -> bool:
-    """True if systemd is carrying out a `stop` of our unit.  If it does not say, rights are removed (S6)."""
+    """True if systemd is carrying out a `stop` of our unit.  If it does not say, rights are removed (S6).
+
+    A shutdown stops us too, but it ends every process by itself; the next start reports those grants as rebooted.
+    """
     try:
-        jobs = programs.run(programs.SYSTEMCTL, "list-jobs", "--no-legend", "--plain", _UNIT).decode()
+        jobs = programs.run(
+            programs.SYSTEMCTL, "list-jobs", "--no-legend", "--plain", _UNIT, "shutdown.target"
+        ).decode()
     except Denied:
         return True
-    return any(words[1:3] == [_UNIT, "stop"] for words in map(str.split, jobs.splitlines()))
+    rows = [words[1:3] for words in map(str.split, jobs.splitlines())]
+    return [_UNIT, "stop"] in rows and ["shutdown.target", "start"] not in rows
 
 
 def _end_all(host: Host) -> int:

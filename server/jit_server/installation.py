@@ -26,6 +26,7 @@ from jit_server.adapters.sql import SqlStore, migrate
 from jit_server.adapters.state_directory import DATABASE, StateDirectory, StateError, sync_directory, write
 from jit_server.config import Config, ConfigError, database_url, is_host_name
 from jit_server.domain.identity import check_user_name
+from jit_server.errors import Conflict
 from jit_server.services.people import PeopleService
 from jit_server.services.policies import PolicyBook
 
@@ -72,8 +73,8 @@ def check(wanted: Wanted) -> Wanted:
 async def install(config: Config, wanted: Wanted) -> Installed:
     """Make keys, certificates, database and the first administrator.
 
-    Raises `StateError` when there is an installation already or the state directory cannot be used, and `Conflict`
-    when the database already holds people.
+    Raises `Conflict` when there is an installation or the database holds people, `StateError` when the state
+    directory cannot be used.
     """
     state = StateDirectory(config.state)
     _refuse_leftovers(state)
@@ -105,7 +106,10 @@ def write_config(file: Path, config: Config, given: dict[str, str]) -> bool:
         "# jit-server: see jit-server(8) for all keys.",
         *(f"{key} = {_toml(value)}" for key, value in given.items()),
     ]
-    file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if not file.parent.exists():
+        file.parent.mkdir(parents=True)
+        # The server has to reach its file, whatever the umask is.
+        file.parent.chmod(0o755)
     write(file, "".join(f"{line}\n" for line in lines).encode(), 0o640)
     if os.geteuid() == 0:
         os.chown(file, 0, config.state.stat().st_gid)
@@ -169,7 +173,7 @@ async def _fill(draft: StateDirectory, config: Config, wanted: Wanted) -> Instal
 
 def _refuse_leftovers(state: StateDirectory) -> None:
     if state.initialised:
-        raise StateError(f"{state.path} holds an installation already: nothing was changed")
+        raise Conflict(f"{state.path} holds an installation already: nothing was changed")
     left = [name for name in (DATABASE, "keys", "pki") if (state.path / name).exists()]
     if left:
         raise StateError(

@@ -28,7 +28,9 @@ def test_no_file_names_the_host_of_a_package_registry() -> None:
 
 def test_every_locked_requirement_has_a_hash() -> None:
     for path in (ROOT / "packaging" / "requirements").glob("*.txt"):
-        pins = re.findall(r"^[a-z0-9._-]+==.*(?:\n .*)*", path.read_text(encoding="utf-8"), re.MULTILINE | re.IGNORECASE)
+        pins = re.findall(
+            r"^[a-z0-9._-]+==.*(?:\n .*)*", path.read_text(encoding="utf-8"), re.MULTILINE | re.IGNORECASE
+        )
         assert pins
         assert [pin.splitlines()[0] for pin in pins if "--hash=sha256:" not in pin] == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,6 +85,46 @@ async def test_a_cancelled_writer_leaves_nothing_and_lets_others_write(store: Sq
         await tx.people.add(a_user("alice"))
     async with store.read() as tx:
         assert len(await tx.people.all()) == 1
+
+
+@pytest.mark.parametrize("kind", ["read", "write"])
+async def test_a_transaction_cancelled_at_any_await_loses_no_connection(url: str, kind: str) -> None:
+    """A lost connection would be reported by the driver as an unclosed resource, which fails the test."""
+    for moment in range(40):
+        store = SqlStore(url, InProcessChanges())
+
+        async def use(store: SqlStore = store) -> None:
+            async with store.read() if kind == "read" else store.write() as tx:
+                await tx.people.all()
+
+        task = asyncio.create_task(use())
+        await asyncio.wait([task], timeout=moment * 0.0004)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await use()
+        await store.close()
+    gc.collect()
+
+
+async def test_what_was_committed_is_hinted_at_even_if_the_writer_is_cancelled_meanwhile(
+    store: SqlStore, changes: InProcessChanges
+) -> None:
+    committing = asyncio.Event()
+
+    async def write() -> None:
+        async with store.write() as tx:
+            await tx.audit.append(EVENT)
+            committing.set()
+
+    with changes.subscribe([AUDIT]) as changed:
+        task = asyncio.create_task(write())
+        await committing.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with store.read() as tx:
+            assert len(await tx.audit.query(Query())) == 1
+        assert await changed.wait() == {AUDIT}
 
 
 async def test_writing_in_a_read_transaction_fails(store: SqlStore) -> None:

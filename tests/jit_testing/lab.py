@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,6 +57,16 @@ class Lab:
         if self.exec("server", "jitctl", "whoami", user=user).returncode == 4:
             product.log_in(self.places, self.host("server"), user)
         return self.run("server", "jitctl", *words, user=user)
+
+    def elevate(self, host: str, *, user: str = "alice", role: str = "drill-admin", lasts: str = "10m") -> str:
+        """A grant in force: asked for without a second factor, approved by carol, confirmed by the host; its id."""
+        asked = self.exec(host, "jit", "request", role, "-d", lasts, "-m", "a test", "--no-wait", user=user)
+        assert asked.returncode == 3, asked.stderr
+        request = asked.stdout.strip()
+        self.jitctl("requests", "approve", request, user="carol")
+        self.run(host, "jit", "status", "-w", request, user=user)
+        live = json.loads(self.run(host, "jit", "status", "-o", "json", user=user))["live"]
+        return str(live[-1]["grant"])
 
 
 def up(name: str, hosts: Sequence[str], packages: Path | None) -> Lab:

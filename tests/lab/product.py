@@ -46,11 +46,8 @@ def set_up(places: Places, hosts: Sequence[Host]) -> None:
 
     _second_factor(places, server, ADMIN, installed["mfa_token"], where)
     log_in(places, server, ADMIN)
-    for person in PEOPLE:
-        if person != ADMIN:
-            duties = [word for duty in DUTIES.get(person, []) for word in ("--duty", duty)]
-            token = server.run("jitctl", "users", "add", person, *duties, "-o", "name", user=ADMIN).strip()
-            _second_factor(places, server, person, token, where)
+    others = [person for person in PEOPLE if person != ADMIN]
+    lifecycle.at_once(lambda person: _add(places, server, person, where), others)
     server.put(REPOSITORY / "tests/lab/policy.yaml", "/srv/policy.yaml")
     server.run("jitctl", "policy", "apply", "/srv/policy.yaml", user=ADMIN)
 
@@ -80,6 +77,12 @@ def _install(host: Host, packages: Path) -> None:
     host.run("chpasswd", stdin=lines.encode())
     host.put(found[0], f"/var/tmp/{found[0].name}")
     host.run("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", f"/var/tmp/{found[0].name}")
+
+
+def _add(places: Places, server: Host, person: str, where: Sequence[str]) -> None:
+    duties = [word for duty in DUTIES.get(person, []) for word in ("--duty", duty)]
+    token = server.run("jitctl", "users", "add", person, *duties, "-o", "name", user=ADMIN).strip()
+    _second_factor(places, server, person, token, where)
 
 
 def _second_factor(places: Places, server: Host, person: str, token: str, where: Sequence[str]) -> None:

@@ -47,7 +47,9 @@ def wait_for_end(lab: Lab, request: str) -> dict[str, object]:
     give_up = time.monotonic() + 60
     while time.monotonic() < give_up:
         if ended := events(lab, request, "--kind", "grant.ended"):
-            return dict(ended[0]["details"])  # type: ignore[call-overload]
+            details = ended[0]["details"]
+            assert isinstance(details, dict)
+            return details
     pytest.fail(f"{request} did not end: {kinds(lab, request)}")
 
 

@@ -12,10 +12,14 @@ from jit_testing.lab import Lab
 
 # What the distribution's own programs write when any package comes or goes, or simply while a host runs.
 OTHERS = ("/var/cache/man/", "/var/lib/dpkg/", "/var/lib/apt/", "/var/log/", "/var/cache/apt/", "/var/lib/systemd/")
-LIST = "find / -xdev ! -path '/proc/*' ! -path '/sys/*' ! -path '/dev/*' ! -path '/tmp/*' ! -path '/root/*' ! -path '/var/tmp/*'; find /run/jit* 2>/dev/null"
+UNSEEN = ("/proc", "/sys", "/dev", "/tmp", "/root", "/var/tmp")
+LIST = (
+    f"find / -xdev {' '.join(f'-path {place} -prune -o' for place in UNSEEN)} -print;"
+    # On a file system of their own, so not seen by the first.  What vanishes meanwhile is no failure.
+    " find /run -path '/run/jit*'; true"
+)
 # Exposure as systemd-analyze counts it, times ten.
 THRESHOLDS = {"jit-agent": 20, "jit-enforcer": 25, "jit-server": 20}
-SUDO_SLEEPS = "sudo -n sleep 86399"
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +57,12 @@ def is_root(lab: Lab) -> bool:
 
 
 def start_something_long(lab: Lab) -> None:
-    lab.run(
-        "web2", "sh", "-c", f"{SUDO_SLEEPS} >/dev/null 2>&1 & until pgrep -x sleep >/dev/null; do :; done", user="alice"
-    )
+    wait = "until pgrep -xf 'sleep 86399' >/dev/null; do :; done"
+    lab.run("web2", "sh", "-c", f"setsid sudo -n sleep 86399 >/dev/null 2>&1 & {wait}", user="alice")
 
 
 def long_things_running(lab: Lab) -> bool:
-    return lab.exec("web2", "pgrep", "-f", "sleep 86399").returncode == 0
+    return lab.exec("web2", "pgrep", "-xf", "sleep 86399").returncode == 0
 
 
 @pytest.mark.parametrize("name", ["jit-agent", "jit-server"])
@@ -141,20 +144,25 @@ def test_stopping_the_enforcer_ends_all_grants(clean: Lab) -> None:
     assert not is_root(clean)
 
 
-@pytest.mark.parametrize("how", ["restart", "crash", "reinstall"])
-def test_restart_crash_and_upgrade_end_no_grant(clean: Lab, packages: Path, how: str) -> None:
+@pytest.mark.parametrize("how", ["restart", "crash"])
+def test_an_enforcer_that_starts_again_ends_nothing(clean: Lab, how: str) -> None:
     """REVIEW 17: what is granted and what runs outlives the enforcer's process."""
     clean.elevate("web2")
     start_something_long(clean)
-    match how:
-        case "restart":
-            clean.run("web2", "systemctl", "restart", "jit-enforcer", "jit-agent")
-        case "crash":
-            clean.run("web2", "systemctl", "kill", "--signal=KILL", "jit-enforcer")
-            clean.run("web2", "sh", "-c", "until systemctl is-active --quiet jit-enforcer; do :; done")
-        case "reinstall":
-            source, there = package(packages, "jit-agent")
-            clean.put("web2", source, there)
-            clean.run("web2", "apt-get", "install", "--yes", "--reinstall", there)
+    if how == "restart":
+        clean.run("web2", "systemctl", "restart", "jit-enforcer")
+    else:
+        clean.run("web2", "systemctl", "kill", "--signal=KILL", "jit-enforcer")
+        clean.run("web2", "sh", "-c", "until systemctl is-active --quiet jit-enforcer; do :; done")
     assert long_things_running(clean)
     assert is_root(clean)
+
+
+def test_an_upgrade_ends_no_grant(clean: Lab, packages: Path) -> None:
+    """The same version again goes the way of an upgrade: old prerm, unpack, new postinst with a version."""
+    grant = clean.elevate("web2")
+    source, there = package(packages, "jit-agent")
+    clean.put("web2", source, there)
+    clean.run("web2", "apt-get", "install", "--yes", "--reinstall", there)
+    assert is_root(clean)
+    assert clean.run("web2", "systemctl", "is-active", f"jit-{grant}.scope").strip() == "active"

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from jit_ctl.client import Server
     from jit_ctl.model import WhoAmI
 
-DETAILS = (Format.TABLE, Format.JSON, Format.JSONL, Format.NAME)
-
 
 def user_name(given: str) -> str:
     """The name to log in with: given, kept, or that of the account; raise `CtlError` (usage) for a bad one."""
@@ -61,7 +59,7 @@ def _code(given: str) -> str:
 @click.option("--otp", default="", metavar="CODE", help="The one-time code, instead of being asked.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @timeout_option(30)
-@output_options(*DETAILS)
+@output_options(*LISTS)
 def login(
     *, out: Output, server_address: str, ca: str, user: str, otp: str, password_stdin: bool, timeout: float
 ) -> None:

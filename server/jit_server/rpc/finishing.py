@@ -15,4 +15,16 @@ T = TypeVar("T")
 
 async def finished(work: Awaitable[T]) -> T:
     """Await the work to its end; a cancellation that comes meanwhile is raised afterwards."""
-    return await work
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        # Retrieved, so that it is not reported as forgotten: nobody is left to be told.
+        if not task.cancelled():
+            task.exception()
+        raise cancelled
+    return task.result()

@@ -6,6 +6,7 @@ that peers connect again, lets calls that are under way finish, and cuts off wha
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ import grpc.aio
 
 from jit_server.config import Address
 from jit_server.errors import JitError
-from jit_server.rpc.dispatch import MESSAGE_LIMIT, Service, Streams, handler_of
+from jit_server.rpc.dispatch import MESSAGE_LIMIT, Calls, Service, handler_of
 
 GRACE_S = 10.0
 POLICY_LIMIT = 1024 * 1024 + 64 * 1024
@@ -63,7 +64,7 @@ class Listener:
         credentials: grpc.ServerCredentials,
         options: Sequence[tuple[str, Any]],
     ) -> None:
-        self._streams = Streams()
+        self._calls = Calls()
         self._server = grpc.aio.server(options=list(options))
         try:
             self.port = self._server.add_secure_port(str(address), credentials)
@@ -72,12 +73,14 @@ class Listener:
 
     def add(self, service: Service[Any]) -> None:
         """Serve this too; before `start`."""
-        self._server.add_generic_rpc_handlers((handler_of(service, self._streams),))
+        self._server.add_generic_rpc_handlers((handler_of(service, self._calls),))
 
     async def start(self) -> None:
         await self._server.start()
 
     async def stop(self, grace_s: float = GRACE_S) -> None:
-        """Drain: returns when all calls ended, after `grace_s` seconds at the latest."""
-        self._streams.drain()
+        """Drain: returns when all calls ended; calls that do not end in `grace_s` seconds are cut off."""
+        deadline = asyncio.get_running_loop().time() + grace_s
+        self._calls.drain()
         await self._server.stop(grace_s)
+        await self._calls.ended(max(1.0, deadline - asyncio.get_running_loop().time()))

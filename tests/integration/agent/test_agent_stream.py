@@ -9,13 +9,14 @@ from datetime import timedelta
 import grpc
 import pytest
 
-from jit_agent import identity, keys, renewal
-from jit_agent.errors import Misconfigured
+from jit_agent import identity, keys, renewal, server_link
+from jit_agent.errors import Misconfigured, ServerUnavailable
 from jit_agent.identity import Identity
+from jit_agent.model import Person
 from jit_agent.server_link import ServerLink
 from jit_protos.v1 import host_pb2
 from jit_testing.fake_enforcer import BOOT, HOST, FakeEnforcer, envelope
-from jit_testing.fake_server import ScriptedError
+from jit_testing.fake_server import ScriptedError, pending
 
 from .conftest import World
 
@@ -199,6 +200,27 @@ async def test_a_certificate_for_another_key_is_refused_and_the_old_one_stays(wo
         world.server.issue = lambda csr: world.server.authority.host(csr, HOST)
         await refused.renew()
         assert identity.load(pki).certificate != before.certificate
+    finally:
+        await link.close()
+
+
+async def test_who_waits_while_the_certificate_is_replaced_is_told_to_ask_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gRPC ends the calls of a closed channel by cancelling whoever made them."""
+    await connected(world)
+    monkeypatch.setattr(server_link, "RETIRE_S", 0.05)
+    await world.server.decide(pending())
+    current = identity.load(world.directory / "pki")
+    link = ServerLink(world.server.address, current)
+    try:
+        watch = link.watch_request(Person(1001, "alice"), "req-0")
+        assert (await anext(watch))["state"] == "pending"
+        _, failure = await asyncio.gather(link.use(current), anext(watch), return_exceptions=True)
+        assert isinstance(failure, ServerUnavailable)
+        again = link.watch_request(Person(1001, "alice"), "req-0")
+        assert (await anext(again))["state"] == "pending"
+        await again.aclose()
     finally:
         await link.close()
 

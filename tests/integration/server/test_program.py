@@ -74,7 +74,7 @@ def test_init_refuses_to_run_twice_and_changes_nothing(tmp_path: Path) -> None:
     assert init(tmp_path).returncode == 0
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     again = init(tmp_path)
-    assert again.returncode != 0
+    assert again.returncode == 7
     assert re.fullmatch(r"jit-server: .* holds an installation already: nothing was changed\n", again.stderr)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 

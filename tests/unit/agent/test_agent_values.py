@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import jit_agent
 from jit_agent import config, enforcer_wire, identity, keys, peer, people_requests, tcp_peer
 from jit_agent.errors import AgentError, EnforcerRefused, Malformed, Misconfigured
 from jit_agent.model import Ask, Command, LiveGrant, is_id, new_session_id
@@ -154,6 +156,8 @@ def test_the_owner_of_a_connection_is_the_owner_of_its_clients_end(tmp_path: Pat
     [
         ("0::/user.slice/user-1001.slice/jit-gnt-0000000000000001.scope", "gnt-0000000000000001"),
         ("0::/user.slice/user-1001.slice/jit-gnt-0000000000000001.scope/inner", "gnt-0000000000000001"),
+        ("0::/user.slice/user-1001.slice/jit-gnt-0000000000000001-r2.scope", "gnt-0000000000000001"),
+        ("0::/user.slice/user-1001.slice/jit-gnt-0000000000000001-x.scope", None),
         ("0::/user.slice/user-0.slice/session-3.scope", None),
         ("0::/x/jit-gnt-0000000000000001.scopeless", None),
         ("0::/x/notjit-gnt-0000000000000001.scope", None),
@@ -269,3 +273,7 @@ def test_a_renewal_replaces_both_files_or_none(tmp_path: Path) -> None:
         identity.replace(tmp_path, other_key, certificate, certificate)
     assert identity.load(tmp_path).key == key
     assert identity.replace(tmp_path, other_key, other, other).certificate == other
+
+
+def test_the_agent_tells_the_version_it_was_packaged_with() -> None:
+    assert jit_agent.__version__ == metadata.version("jit-agent")

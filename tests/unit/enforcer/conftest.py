@@ -167,9 +167,15 @@ def signer() -> Signer:
 @pytest.fixture
 def paths(tmp_path: Path, signer: Signer) -> Paths:
     found = below(tmp_path, owner=os.getuid())
-    for folder in (found.dropins, found.markers, found.ledger, found.trust.parent, found.proc / "sys/kernel/random"):
+    for folder in (
+        found.dropins,
+        found.markers,
+        found.ledger,
+        found.trust.parent,
+        found.proc / "1/root/proc/sys/kernel/random",
+    ):
         folder.mkdir(parents=True, mode=0o755)
-    (found.proc / "sys/kernel/random/boot_id").write_text(BOOT + "\n")
+    (found.proc / "1/root/proc/sys/kernel/random/boot_id").write_text(BOOT + "\n")
     keys = [base64.b64encode(signer.public).decode()]
     found.trust.write_text(json.dumps({"host": HOST, "grant_keys": keys}))
     found.ceiling.write_text("")

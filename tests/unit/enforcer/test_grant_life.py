@@ -112,6 +112,26 @@ def test_the_end_of_one_takes_nothing_from_another(
     assert not scopes.exists(other.scope)
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_what_the_end_of_one_leaves_alone_the_end_of_the_next_looks_for(
+    boot: Callable[..., Host], clock: FakeClock, signer: Signer, monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
+    host = boot()
+    first = applying.apply(host, signer.grant())
+    clock.pass_s(60)
+    applying.apply(host, signer.grant(grant=TWO))
+
+    def no_room(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        if full:
+            disk.setattr("os.fsync", no_room)
+        ending.end(host, first, "dropped")
+    assert host.ledger.entries[TWO].since == first.since
+    assert {entry.grant.grant for entry in boot().live()} == {TWO}
+
+
 def test_while_one_of_several_records_input_all_do(host: Host, clock: FakeClock, signer: Signer) -> None:
     defaults = host.paths.dropins / "uid-4001"
     applying.apply(host, signer.grant())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from jit_server.adapters.sql import engine as engines
 from jit_server.adapters.sql.grants import SqlGrants
@@ -17,6 +18,7 @@ from jit_server.adapters.sql.people import SqlFactors, SqlPeople
 from jit_server.adapters.sql.requests import SqlRequests
 from jit_server.adapters.sql.session import Session
 from jit_server.adapters.sql.tables import audit_counter
+from jit_server.adapters.sql.uncut import whole
 from jit_server.errors import Conflict, Unavailable
 from jit_server.ports import Changes
 
@@ -47,23 +49,43 @@ class SqlStore:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[SqlTransaction]:
         with _meaning():
-            async with self._reader.begin() as connection:
+            async with _connected(self._reader) as connection:
                 yield _transaction(Session(connection))
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[SqlTransaction]:
         with _meaning():
-            async with self._writer.begin() as connection:
+            async with _connected(self._writer) as connection:
                 session = Session(connection)
                 # The lock of the counter row is what makes writers on PostgreSQL wait for each other.
                 await session.first(select(audit_counter.c.last).with_for_update())
                 yield _transaction(session)
+                await whole(self._commit(session))
+
+    async def _commit(self, session: Session) -> None:
+        await session.connection.commit()
         self._changes.publish(session.topics)
 
     async def close(self) -> None:
         """Close every connection; the store cannot be used afterwards."""
         await self._writer.dispose()
         await self._reader.dispose()
+
+
+@asynccontextmanager
+async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection in a transaction, rolled back at the end unless it was committed.
+
+    A caller may be cancelled at any await; a connection that is half open or half given back would be lost.
+    """
+    connection = engine.connect()
+    try:
+        await whole(connection.start())
+        await whole(connection.begin().start())
+        yield connection
+    finally:
+        if connection.sync_connection is not None:
+            await whole(connection.close())
 
 
 def _transaction(session: Session) -> SqlTransaction:
