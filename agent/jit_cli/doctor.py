@@ -5,11 +5,12 @@ The agent knows best.  Without it, what an ordinary user can see is checked here
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from jit_cli import agent_client
 from jit_cli.agent_client import AgentGone
 from jit_cli.fields import Fields
+from jit_cli.local_checks import Check, look
 from jit_cli.options import OUTPUT, Parsed, Verb, no_more_words, output_format
 from jit_cli.terminal import Painted, out, out_json
 
@@ -23,16 +24,6 @@ VERB = Verb(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that must hold; `fix` says what to do when it does not."""
-
-    name: str
-    ok: bool
-    detail: str
-    fix: str
-
-
 def run(parsed: Parsed) -> int:
     """Check, show, and return 0 only if all is well."""
     no_more_words(VERB, parsed)
@@ -40,8 +31,6 @@ def run(parsed: Parsed) -> int:
     try:
         checks = _of_agent()
     except AgentGone as gone:
-        from jit_cli.local_checks import look
-
         checks = look(gone.message)
     if wanted_format == "json":
         out_json({"checks": [asdict(check) for check in checks]})

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from dataclasses import dataclass
 
 from jit_cli.command import SUDO
-from jit_cli.doctor import Check
 
 _UNITS = ("jit-agent.socket", "jit-agent.service", "jit-enforcer.service")
 _ENROLMENT = ("/etc/jit/agent.toml", "/etc/jit/trust.json")
@@ -15,6 +15,16 @@ _INCLUDE = "/etc/sudoers.d/zzz-jit"
 _TOOL_WITHIN_S = 5.0
 # Regular expressions in rules, and log servers, need this.
 _OLDEST_SUDO = (1, 9, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that must hold; `fix` says what to do when it does not."""
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str
 
 
 def look(agent_says: str, root: str = "") -> list[Check]:

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import jit_protos.v1
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+import jit_protos.v1
 from jit_protos.v1 import classify_pb2
 
 ROOT = Path(__file__).parents[2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -67,16 +68,28 @@ def down(places: Places) -> None:
 def exclusively(places: Places) -> Iterator[None]:
     """Only one program changes a lab at a time; a killed one's claim ends with it."""
     RUN.mkdir(parents=True, exist_ok=True)
-    path = RUN / f".{places.name}.lock"
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LabError(f"another program is just starting or ending lab {places.name}; wait for it") from None
+    with claimed(RUN / f".{places.name}.lock", wait=False):
         yield
-        path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            RUN.rmdir()
+    with contextlib.suppress(OSError):
+        RUN.rmdir()
+
+
+@contextlib.contextmanager
+def claimed(path: Path, *, wait: bool) -> Iterator[None]:
+    """Hold `path` as a claim, and take it away at the end; raise `LabError` if it is taken and `wait` is false."""
+    while True:
+        with path.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise LabError(f"another program is just starting or ending this lab ({path}); wait for it") from None
+            # Whoever held it before took the file away: then this claim is on nothing.
+            if path.exists() and path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
+                try:
+                    yield
+                finally:
+                    path.unlink()
+                return
 
 
 def at_once(act: Callable[[T], R], over: Sequence[T]) -> list[R]:

@@ -5,7 +5,6 @@ Where hosts cannot be booted the level fails; it never skips.
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,10 +26,8 @@ def packages() -> Path:
 def lab_name() -> Iterator[str]:
     """This checkout's own name for labs of tests; a second run of the same checkout waits for the first."""
     name = f"{default_name()[:24]}-t"
-    with Path(f"/run/lock/jit-{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with lifecycle.claimed(Path(f"/run/lock/jit-{name}.lock"), wait=True):
         yield name
-        Path(lock.name).unlink()
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +38,10 @@ def lab(packages: Path, lab_name: str) -> Iterator[Lab]:
         yield made
     finally:
         labs.down(made)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test waits for roots and packages to be made when the cache is cold."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(1200))

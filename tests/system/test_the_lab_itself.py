@@ -126,14 +126,15 @@ def test_files_and_folders_arrive_whole(places: Places, tmp_path: Path) -> None:
 @pytest.mark.parametrize("direction", ["in", "out", "both"])
 def test_what_is_cut_is_lost_until_it_is_healed(places: Places, direction: str) -> None:
     def told() -> str:
-        """What web2 hears of web1 (way in) and web1 of web2 (way out), by a packet that wants no answer."""
-        ways = []
+        """Which way to and from web2 is lost, by a packet each way that wants no answer."""
+        arrives = []
         for sender, receiver in (("web1", "web2"), ("web2", "web1")):
             count = ["python3", "-c", COUNT_UDP]
             before = int(lab(places, "exec", receiver, "--", *count).stdout)
             lab(places, "exec", sender, "--", "python3", "-c", SEND_UDP, receiver)
-            ways.append(int(lab(places, "exec", receiver, "--", *count).stdout) > before)
-        return {(True, True): "none", (False, True): "in", (True, False): "out", (False, False): "both"}[*ways,]
+            arrives.append(int(lab(places, "exec", receiver, "--", *count).stdout) > before)
+        names = {(True, True): "none", (False, True): "in", (True, False): "out", (False, False): "both"}
+        return names[arrives[0], arrives[1]]
 
     assert lab(places, "up", "--bare", "--hosts", "web1,web2").returncode == 0
     assert told() == "none"

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Executable, Row
+from sqlalchemy import CursorResult, Executable, Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from jit_server.adapters.sql.uncut import whole
 from jit_server.errors import Conflict
 
 
@@ -18,16 +19,20 @@ class Session:
     topics: set[str] = field(default_factory=set)
 
     async def all(self, statement: Executable) -> Sequence[Row[Any]]:
-        return (await self.connection.execute(statement)).all()
+        return (await self._execute(statement)).all()
 
     async def first(self, statement: Executable) -> Row[Any] | None:
-        return (await self.connection.execute(statement)).first()
+        return (await self._execute(statement)).first()
 
     async def change(self, statement: Executable) -> int:
         """Execute, and return how many rows were changed."""
-        return (await self.connection.execute(statement)).rowcount
+        return (await self._execute(statement)).rowcount
 
     async def change_one(self, statement: Executable, otherwise: str) -> None:
         """Execute; raise `Conflict`, saying `otherwise`, unless exactly one row was changed."""
         if await self.change(statement) != 1:
             raise Conflict(otherwise)
+
+    async def _execute(self, statement: Executable) -> CursorResult[Any]:
+        # A statement cut in the middle would leave a connection that still holds the write lock.
+        return await whole(self.connection.execute(statement))
