@@ -35,6 +35,16 @@ def test_every_locked_requirement_has_a_hash() -> None:
         assert [pin.splitlines()[0] for pin in pins if "--hash=sha256:" not in pin] == []
 
 
+def test_every_test_the_threat_table_names_is_there() -> None:
+    named = set(re.findall(r"`(test_\w+)(?:\.py)?`", (ROOT / "SECURITY.md").read_text(encoding="utf-8")))
+    files = list((ROOT / "tests").rglob("test_*.py"))
+    there = {path.stem for path in files}
+    for path in files:
+        there |= set(re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8")))
+    assert named
+    assert named - there == set()
+
+
 def _text(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8")

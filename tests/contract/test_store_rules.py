@@ -138,9 +138,10 @@ async def test_a_request_or_grant_cannot_begin_in_the_middle_of_its_life(store: 
                     await tx.requests.add(request)
     for grant_state in set(GrantState) - GRANT_START:
         request = a_request(user, host)
+        async with store.write() as tx:
+            await tx.requests.add(request)
         with pytest.raises(Conflict, match="cannot begin"):
             async with store.write() as tx:
-                await tx.requests.add(request)
                 await tx.grants.add(a_grant(request, state=grant_state))
 
 
@@ -174,9 +175,9 @@ async def test_what_a_request_or_grant_is_for_is_fixed(
     store: SqlStore, raw: AsyncEngine, table: str, change: str
 ) -> None:
     await _seed(store)
-    with pytest.raises(IntegrityError, match="is fixed|are for is fixed"):
+    with pytest.raises(IntegrityError, match="is fixed"):
         await _force(raw, f"UPDATE {table} SET {change}")
-    with pytest.raises(IntegrityError, match="never deleted|append-only|FOREIGN KEY|foreign key"):
+    with pytest.raises(IntegrityError, match=r"(?i)never deleted|foreign key"):
         await _force(raw, f"DELETE FROM {table}")
 
 
@@ -201,7 +202,7 @@ async def test_a_request_has_one_grant_and_a_person_one_vote(store: SqlStore) ->
 
 
 async def test_a_report_is_kept_once(store: SqlStore) -> None:
-    request, grant = await _seed(store)
+    request, _ = await _seed(store)
     with pytest.raises(Conflict):
         async with store.write() as tx:
             await tx.reports.add(request.host_id, "spool", Report(1, START, "", Applied(1, "")), START)

@@ -57,11 +57,14 @@ async def test_what_a_transaction_wrote_is_there_after_a_restart(url: str, store
 
 
 async def test_a_crash_before_the_commit_leaves_nothing(store: SqlStore) -> None:
-    with pytest.raises(Crash):
+    async def add_and_crash() -> None:
         async with store.write() as tx:
             await tx.people.add(a_user("alice"))
             await tx.audit.append(EVENT)
             raise Crash
+
+    with pytest.raises(Crash):
+        await add_and_crash()
     async with store.read() as tx:
         assert await tx.people.all() == []
         assert await tx.audit.query(Query()) == []
@@ -149,11 +152,15 @@ async def test_hints_go_out_after_the_commit_and_only_then(store: SqlStore, chan
     host = a_host()
     async with store.write() as tx:
         await tx.hosts.add(host)
+
+    async def raise_and_crash() -> None:
+        async with store.write() as tx:
+            await tx.hosts.raise_generation(host.host_id)
+            raise Crash
+
     with changes.subscribe([host.host_id, AUDIT]) as changed:
         with pytest.raises(Crash):
-            async with store.write() as tx:
-                await tx.hosts.raise_generation(host.host_id)
-                raise Crash
+            await raise_and_crash()
         waiting = asyncio.create_task(changed.wait())
         await asyncio.sleep(0)
         assert not waiting.done()
@@ -188,9 +195,10 @@ async def test_migrating_again_changes_nothing(url: str, store: SqlStore) -> Non
 
 async def test_a_conflict_says_so_without_the_statement_or_its_values(store: SqlStore) -> None:
     policy = StoredPolicy(1, (PolicyFile("a", "secret text"),), "alice", START)
+    async with store.write() as tx:
+        await tx.policies.add(policy)
     with pytest.raises(Conflict) as refusal:
         async with store.write() as tx:
-            await tx.policies.add(policy)
             await tx.policies.add(policy)
     assert "secret text" not in str(refusal.value)
     assert "INSERT" not in str(refusal.value)

@@ -38,7 +38,9 @@ class Person:
         self._shell = pexpect.spawn(str(LAB), words, encoding="utf-8", timeout=PATIENCE_S, dimensions=(50, 120))
         self._shell.expect_exact("$ ")
         # Quotes inside the prompt keep the echo of this line from looking like the prompt itself.
-        self._shell.sendline(f"bind 'set enable-bracketed-paste off'; stty -echoctl; PS1='{name}''@{host}$ '")
+        terminal = os.environ.get("TERM", "dumb") if sys.stdout.isatty() else "dumb"
+        self._shell.sendline(f"bind 'set enable-bracketed-paste off'; export TERM={terminal} COLUMNS=120 LINES=50")
+        self._shell.sendline(f"PS1='{name}''@{host}$ '")
         self._shell.expect_exact(self._prompt)
         self._shell.logfile_read = sys.stdout
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,25 +14,13 @@ from jit_ctl.completing import grant_ids, host_names, request_ids, user_names
 from jit_ctl.model import Event, EventFilter
 from jit_ctl.options import LISTS, STREAMS, Command, output_options, server_options
 from jit_ctl.output import Column, Format, Output
-from jit_ctl.safe import shell_line
+from jit_ctl.telling import details, told
 
 if TYPE_CHECKING:
     from jit_ctl.client import Server
 
 
-def details(event: Event) -> str:
-    """ "key=value" pairs; a command line is quoted as a shell would have it."""
-    return " ".join(f"{key}={_value(value)}" for key, value in event.details.items() if value not in ("", None))
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, str):
-        return shell_line([value])
-    if isinstance(value, list) and all(isinstance(word, str) for word in value):
-        return f"[{shell_line(value)}]"
-    return json.dumps(value)
-
-
+# Into a pipe goes everything, on a terminal what fits on a line.
 _COLUMNS: Sequence[Column[Event]] = (
     Column("SEQ", lambda e: str(e.sequence), whole=True),
     Column("WHEN", lambda e: e.at),
@@ -46,6 +33,19 @@ _COLUMNS: Sequence[Column[Event]] = (
     Column("GRANT", lambda e: e.grant_id),
     Column("DETAILS", details),
 )
+
+
+def _terminal_columns(out: Output) -> Sequence[Column[Event]]:
+    return (
+        Column("SEQ", lambda e: str(e.sequence), whole=True),
+        Column("WHEN", lambda e: times.clock_time(e.at, utc=out.utc), whole=True),
+        Column("KIND", lambda e: e.kind, whole=True),
+        Column("ACTOR", lambda e: e.actor),
+        Column("USER", lambda e: e.user),
+        Column("HOST", lambda e: e.host),
+        Column("ROLE", lambda e: e.role),
+        Column("WHAT", told),
+    )
 
 
 def name(event: Event) -> str:
@@ -102,7 +102,8 @@ def ls(*, out: Output, server: Server, since: str, until: str, after: int | None
     else:
         events = list(stream)
         shown = len(events)
-        out.items(events, _COLUMNS, name, "no such events")
+        columns = _terminal_columns(out) if out.on_terminal else _COLUMNS
+        out.items(events, columns, name, "no such events")
     if shown == limit:
         which = "newest" if after is None else "first"
         out.talk(f"only the {which} {limit} are shown; more with --limit or --after")

@@ -10,12 +10,15 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 
-from jit_server.domain.ask import ALL, Commands
+from jit_server.domain.ask import ALL, MAX_COMMANDS, Commands
 from jit_server.domain.identity import LocalUser
 from jit_server.domain.lifecycle import LIVE, GrantState
 
 DOMAIN_TAG = b"jit grant v1"
 MAX_ENVELOPE = 32_768
+ROOM_FOR_THE_REST = 8_192
+"""What of an envelope is kept free for everything but the commands, names of the greatest length among it."""
+
 RESIGN_AFTER_US = 30 * 1_000_000
 """An undelivered grant is signed anew after this, so that `remaining_s` does not outlive the grant by much (S2)."""
 
@@ -86,6 +89,18 @@ class Grant:
         return self.state is GrantState.ISSUED and now - signed.at > RESIGN_AFTER_US
 
 
+def too_large(commands: Commands) -> str | None:
+    """Say why no host would take a grant of these commands (SPEC 2.1, 2.2), or None if hosts would."""
+    if commands == ALL:
+        return None
+    if len(commands) > MAX_COMMANDS:
+        return f"{len(commands)} commands; the limit is {MAX_COMMANDS}"
+    size = len(_to_json(_listed(commands)).encode())
+    if size > MAX_ENVELOPE - ROOM_FOR_THE_REST:
+        return f"{size} bytes of commands; the limit is {MAX_ENVELOPE - ROOM_FOR_THE_REST}"
+    return None
+
+
 def remaining_s(not_after: int, now: int) -> int:
     """Seconds from `now` to `not_after` (both µs), rounded up."""
     return -((now - not_after) // 1_000_000)
@@ -102,12 +117,7 @@ def message(grant: Grant, *, revision: int, boot_id: str, now: int) -> bytes:
         "user": grant.local_user.name,
         "run_as_user": grant.run_as_user,
         "run_as_group": grant.run_as_group,
-        "commands": ALL
-        if grant.commands == ALL
-        else [
-            {"path": command.path, "args": None if command.args is None else list(command.args)}
-            for command in grant.commands
-        ],
+        "commands": _listed(grant.commands),
         "shell": grant.shell,
         "record": grant.record.value,
         "role": grant.role,
@@ -115,5 +125,14 @@ def message(grant: Grant, *, revision: int, boot_id: str, now: int) -> bytes:
         "not_after": grant.not_after,
         "remaining_s": remaining_s(grant.not_after, now),
     }
-    text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return len(DOMAIN_TAG).to_bytes(2, "big") + DOMAIN_TAG + text.encode()
+    return len(DOMAIN_TAG).to_bytes(2, "big") + DOMAIN_TAG + _to_json(payload).encode()
+
+
+def _listed(commands: Commands) -> object:
+    if commands == ALL:
+        return ALL
+    return [{"path": command.path, "args": command.args} for command in commands]
+
+
+def _to_json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

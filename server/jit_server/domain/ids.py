@@ -9,7 +9,6 @@ from enum import StrEnum
 from jit_server.errors import Invalid
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-LENGTH = 16
 
 RandomBytes = Callable[[int], bytes]
 """`secrets.token_bytes`, or something a test chose."""

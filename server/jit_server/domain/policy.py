@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from jit_server.domain.ask import ALL, Ask, Commands, covers, describe
-from jit_server.domain.grant import Grant, Record
+from jit_server.domain.grant import Grant, Record, too_large
 from jit_server.domain.identity import Host, User
 
 DEFAULT_REQUEST_TIMEOUT_S = 24 * 3600
@@ -163,6 +163,10 @@ def evaluate(
         mismatch = _mismatch(role, ask)
         if mismatch is not None:
             return mismatch
+    exact = ask.command if ask is not None and ask.exact else None
+    oversize = too_large(role.commands if exact is None else (exact,))
+    if oversize is not None:
+        return Refused(role.name, f"role {role.name} cannot be granted: {oversize}", "ask for less, or split the role")
     approvers = may_decide(policy, role, user.user_id, people)
     if len(approvers) < role.approvals:
         needed = "1 approval" if role.approvals == 1 else f"{role.approvals} approvals"

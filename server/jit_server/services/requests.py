@@ -7,19 +7,20 @@ from dataclasses import dataclass, field
 
 from jit_server.domain.ask import Ask, check_ask, describe
 from jit_server.domain.events import SERVER, Event, EventKind
-from jit_server.domain.identity import Host, HostCaller, LocalUser, Person, User
+from jit_server.domain.identity import HostCaller, LocalUser, Person, User
 from jit_server.domain.ids import Kind, RandomBytes, id_prefix, new_id
 from jit_server.domain.lifecycle import RequestMove, RequestState
-from jit_server.domain.policy import Allowed, Policy, Refused, Role, evaluate
+from jit_server.domain.policy import Role
 from jit_server.domain.request import MAX_PENDING, AccessRequest, check_reason, check_ticket
 from jit_server.errors import Denied, Invalid, JitError, LimitExceeded
 from jit_server.ports import Clock
 from jit_server.services import access
 from jit_server.services.factors import FactorService, Failed
 from jit_server.services.issuing import issue
+from jit_server.services.planning import plan
 from jit_server.services.policies import PolicyBook
 from jit_server.services.recording import note_request
-from jit_server.services.views import Choice, Plan, RequestView, Viewer
+from jit_server.services.views import Plan, RequestView, Viewer
 from jit_server.store import Scope, Store, Transaction
 
 MAX_LISTED = 1_000
@@ -59,7 +60,7 @@ class RequestService:
             host = await access.host(tx, caller)
             person = await access.local_person(tx, user)
             policy = await self._book.current(tx)
-            return await self._plan(tx, policy, person, host, ask=checked, wanted=role)
+            return await plan(tx, policy, person, host, ask=checked, wanted=role)
 
     async def create(self, caller: HostCaller, user: LocalUser, untrusted: NewRequest) -> RequestView:
         """Record a request, or the grant at once if the role needs no approval.
@@ -144,34 +145,6 @@ class RequestService:
                 await lapse(tx, request, now)
         return len(late)
 
-    async def _plan(
-        self, tx: Transaction, policy: Policy, person: User, host: Host, *, ask: Ask | None, wanted: str
-    ) -> Plan:
-        if wanted and wanted not in policy.roles:
-            return Plan((), (_unknown_role(wanted),), person.mfa_enrolled)
-        people = await tx.people.all()
-        choices: list[Choice] = []
-        refusals: list[Refused] = []
-        for role in sorted(policy.roles.values(), key=lambda role: role.name):
-            if wanted not in {"", role.name}:
-                continue
-            if not wanted and not (policy.includes(role.eligible, person) and role.hosts.matches(host)):
-                continue
-            match evaluate(policy, role, person, host, ask, people=people):
-                case Allowed(role=fitting, approvers=approvers):
-                    names = tuple(approver.name for approver in approvers)
-                    choices.append(Choice(fitting, names, describe(fitting.commands)))
-                case refused:
-                    refusals.append(refused)
-        if host.problems:
-            unfit = Refused("", f"{host.name} cannot take grants: {host.problems[0]}", "run jit doctor on the host")
-            return Plan((), (unfit,), person.mfa_enrolled)
-        if not choices and not refusals:
-            refusals.append(
-                Refused("", f"no role lets {person.name} do anything on {host.name}", "ask an administrator for a role")
-            )
-        return Plan(tuple(choices), tuple(refusals), person.mfa_enrolled)
-
     async def _create(
         self, tx: Transaction, caller: HostCaller, user: LocalUser, untrusted: NewRequest
     ) -> RequestView | JitError:
@@ -181,11 +154,11 @@ class RequestService:
         policy = await self._book.current(tx)
         ask = check_ask(untrusted.ask)
         reason, ticket = check_reason(untrusted.reason), check_ticket(untrusted.ticket)
-        plan = await self._plan(tx, policy, person, host, ask=ask, wanted=untrusted.role)
+        fitting = await plan(tx, policy, person, host, ask=ask, wanted=untrusted.role)
         if not untrusted.role:
             raise Invalid("no role was named", hint="jit ls shows what you may ask for")
-        if not plan.choices:
-            refused = plan.refusals[0]
+        if not fitting.choices:
+            refused = fitting.refusals[0]
             await tx.audit.append(
                 Event(
                     at=now,
@@ -198,7 +171,7 @@ class RequestService:
                 )
             )
             return Denied(refused.why, hint=refused.hint)
-        role = plan.choices[0].role
+        role = fitting.choices[0].role
         duration_s = _duration(role, untrusted.duration_s)
         _require_words(role, reason, ticket)
         await _require_room(tx, person)
@@ -273,10 +246,6 @@ async def lapse(tx: Transaction, request: AccessRequest, now: int) -> None:
 async def _find(tx: Transaction, untrusted_id: str, scope: Scope) -> AccessRequest:
     found = await tx.requests.find(id_prefix(Kind.REQUEST, untrusted_id), scope)
     return access.only(found, "request", untrusted_id)
-
-
-def _unknown_role(untrusted_name: str) -> Refused:
-    return Refused("", f"there is no role {untrusted_name[:128]!a}", "jit ls shows what you may ask for")
 
 
 def _duration(role: Role, untrusted_s: int) -> int:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from jit_server.domain import ids, shell
 from jit_server.domain.ask import ALL, Ask, Command, check_ask, command_problem, covers, describe
-from jit_server.domain.grant import message, remaining_s
+from jit_server.domain.grant import MAX_ENVELOPE, message, remaining_s, too_large
 from jit_server.domain.identity import (
     LocalUser,
     check_boot_id,
@@ -229,6 +229,22 @@ def test_the_message_of_a_grant_has_exactly_the_keys_of_the_specification() -> N
     assert (
         json.loads(message(replace(grant, commands=ALL), revision=1, boot_id=BOOT, now=START)[14:])["commands"] == "ALL"
     )
+
+
+def test_the_largest_grant_the_policy_lets_through_fits_an_envelope() -> None:
+    """SPEC 2.1: key id and signature take 72 of its 32,768 bytes."""
+    six = (Command("/bin/x", ("y" * 4_060,)),) * 6
+    assert too_large(six) is None
+    assert too_large((*six, six[0])) is not None
+    name = "\U0001f600" * 256
+    grant = replace(
+        a_grant(a_request(a_user(), a_host()), commands=six),
+        local_user=LocalUser(2**32 - 2, name),
+        run_as_user=name,
+        run_as_group=name,
+        role="\U0001f600" * 128,
+    )
+    assert len(message(grant, revision=2**31, boot_id=BOOT, now=START)) + 72 <= MAX_ENVELOPE
 
 
 def test_the_seconds_left_are_rounded_up() -> None:

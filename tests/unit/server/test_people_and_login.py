@@ -43,7 +43,7 @@ async def test_who_am_i_names_duties_groups_and_roles(world: CoreWorld) -> None:
     carol = await world.person("carol", Duty.AUDITOR)
     await world.apply(a_role("web"), a_role("db", approvers=["dave"]))
     me = await world.services.people.whoami(carol)
-    assert (me.user.name, me.user.duties, me.approver_of) == ("carol", {Duty.AUDITOR}, ("web",))
+    assert (me.user.name, me.user.duties, me.approver_of) == ("carol", frozenset({Duty.AUDITOR}), ("web",))
     with pytest.raises(Unauthenticated):
         await world.services.people.whoami(Person("usr-0000000000000000"))
 

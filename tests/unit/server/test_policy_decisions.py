@@ -149,3 +149,15 @@ def test_a_live_grant_stays_within_the_policy_or_is_no_longer_covered() -> None:
     assert still_covers(_policy_after(commands=ALL, shell=True), shell, ALICE, WEB1) is None
     assert isinstance(still_covers(_policy_after(commands=ALL, shell=False), shell, ALICE, WEB1), Refused)
     assert isinstance(still_covers(_policy_after(), shell, ALICE, WEB1), Refused)
+
+
+def test_a_role_too_large_to_be_signed_is_refused_when_it_is_asked_for() -> None:
+    """SPEC 2.1, 2.2: an envelope has at most 32,768 bytes, and a grant 200 commands."""
+    few, many = a_role(commands=(JOURNAL,) * 200), a_role(commands=(JOURNAL,) * 201)
+    assert isinstance(decide(few), Allowed)
+    assert "201 commands" in why(many)
+    long = a_role(commands=tuple(Command("/bin/x", ("y" * 4_000,)) for _ in range(7)))
+    assert "bytes of commands" in why(long)
+    words = ("/bin/x", *["y" * 4_000] * 7)
+    assert isinstance(decide(a_role(), ask=Ask(words)), Allowed)
+    assert "bytes of commands" in why(a_role(), ask=Ask(words, exact=True))

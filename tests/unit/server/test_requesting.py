@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -115,13 +116,13 @@ async def test_what_the_policy_refuses_leaves_a_trace_and_no_request(world: Core
     ],
 )
 async def test_a_request_that_lacks_what_the_role_wants_is_invalid(
-    world: CoreWorld, what: dict[str, object], message: str
+    world: CoreWorld, what: dict[str, Any], message: str
 ) -> None:
     await world.person("alice")
     await world.person("carol")
     host = await world.host()
     await world.apply(a_role(reason=True, ticket=True))
-    good: dict[str, object] = {"reason": "because", "ticket": "T-1", "duration_s": 7_200}
+    good: dict[str, Any] = {"reason": "because", "ticket": "T-1", "duration_s": 7_200}
     with pytest.raises(Invalid, match=message):
         await world.ask(host, **{**good, **what})
     assert await world.kinds("request") == []

@@ -1,0 +1,81 @@
+"""One audit event in a few words, for the eyes of a person; the JSON forms keep every detail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jit_ctl import times
+from jit_ctl.model import Event
+from jit_ctl.safe import shell_line
+
+Details = Mapping[str, Any]
+
+
+def told(event: Event) -> str:
+    """What happened, without what the other columns say; every detail of a kind that has no words of its own."""
+    words = _WORDS.get(event.kind)
+    if words is None:
+        return details(event)
+    try:
+        return words(event.details)
+    except (KeyError, TypeError, ValueError):  # of a server that says more or less than this jitctl knows
+        return details(event)
+
+
+def details(event: Event) -> str:
+    """ "key=value" pairs; a command line is quoted as a shell would have it."""
+    return " ".join(f"{key}={_value(value)}" for key, value in event.details.items() if value not in ("", None))
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, str):
+        return shell_line([value])
+    if isinstance(value, list) and all(isinstance(word, str) for word in value):
+        return f"[{shell_line(value)}]"
+    return json.dumps(value)
+
+
+def _asked(said: Details) -> str:
+    what = f"{said['command'] or 'the role'} as {said['run_as']} for {times.duration(said['duration_s'])}"
+    return f"{what}: {said['reason']}" if said["reason"] else what
+
+
+def _reason(said: Details) -> str:
+    return str(said["reason"])
+
+
+def _until(said: Details) -> str:
+    return f"as {said['run_as']} until {times.from_us(said['not_after']):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _ran(said: Details) -> str:
+    standing = ", by a rule of the host's own" if said["standing"] else ""
+    return f"{said['command_line']} as {said['run_as']}{standing}"
+
+
+def _exited(said: Details) -> str:
+    took = f"after {said['run_time_us'] / 1_000_000:.2f} s"
+    if said["lost"]:
+        return f"cut off {took}"
+    return f"killed by {said['signal']} {took}" if said.get("signal") else f"exit {said['exit_value']} {took}"
+
+
+def _ended(said: Details) -> str:
+    proof = "proved: no rule, no process" if said["rule_removed"] and said["scope_empty"] else "NOT proved"
+    killed = f", {said['killed']} killed" if said["killed"] else ""
+    return f"{said['reason']}, {proof}{killed}, {said['late_us'] / 1000:.0f} ms late"
+
+
+_WORDS: Mapping[str, Callable[[Details], str]] = {
+    "request.created": _asked,
+    "request.approved": _reason,
+    "request.denied": _reason,
+    "grant.issued": _until,
+    "grant.active": lambda said: f"in force, in {said['scope']}",
+    "grant.revoked": _reason,
+    "grant.ended": _ended,
+    "session.started": _ran,
+    "session.ended": _exited,
+}

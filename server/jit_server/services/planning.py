@@ -1,0 +1,44 @@
+"""Which roles fit an ask on a host, and why the others do not."""
+
+from __future__ import annotations
+
+from jit_server.domain.ask import Ask, describe
+from jit_server.domain.identity import Host, User
+from jit_server.domain.policy import Allowed, Policy, Refused, evaluate
+from jit_server.services.views import Choice, Plan
+from jit_server.store import Transaction
+
+
+async def plan(tx: Transaction, policy: Policy, person: User, host: Host, *, ask: Ask | None, wanted: str) -> Plan:
+    """Weigh every role of the person on this host, or only the one that is wanted.
+
+    Reasons are given only for roles the person is eligible for, or named.  A host that cannot enforce fits nothing.
+    """
+    if host.problems:
+        unfit = Refused("", f"{host.name} cannot take grants: {host.problems[0]}", "run jit doctor on the host")
+        return Plan((), (unfit,), person.mfa_enrolled)
+    if wanted and wanted not in policy.roles:
+        return Plan((), (_unknown_role(wanted),), person.mfa_enrolled)
+    people = await tx.people.all()
+    choices: list[Choice] = []
+    refusals: list[Refused] = []
+    for role in sorted(policy.roles.values(), key=lambda role: role.name):
+        if wanted not in {"", role.name}:
+            continue
+        if not wanted and not (policy.includes(role.eligible, person) and role.hosts.matches(host)):
+            continue
+        match evaluate(policy, role, person, host, ask, people=people):
+            case Allowed(role=fitting, approvers=approvers):
+                names = tuple(approver.name for approver in approvers)
+                choices.append(Choice(fitting, names, describe(fitting.commands)))
+            case refused:
+                refusals.append(refused)
+    if not choices and not refusals:
+        refusals.append(
+            Refused("", f"no role lets {person.name} do anything on {host.name}", "ask an administrator for a role")
+        )
+    return Plan(tuple(choices), tuple(refusals), person.mfa_enrolled)
+
+
+def _unknown_role(untrusted_name: str) -> Refused:
+    return Refused("", f"there is no role {untrusted_name[:128]!a}", "jit ls shows what you may ask for")
