@@ -4,17 +4,16 @@ Bytes first, parse after: nothing of the message is looked at before its signatu
 """
 
 import base64
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jit_enforcer import ed25519, grant, strictjson, trustedfile
+from jit_enforcer import grant, sodium, strictjson, trustedfile
 from jit_enforcer.errors import Denied, Expired, Malformed, Unsafe, Unverified, WrongBoot, WrongHost
 from jit_enforcer.paths import Paths
 
 ENVELOPE_LIMIT = 32_768
 _KEY_ID = 8
-_MESSAGE = _KEY_ID + ed25519.SIGNATURE_BYTES
+_MESSAGE = _KEY_ID + sodium.SIGNATURE_BYTES
 _TAG = b"jit grant v1"
 _PREFIX = len(_TAG).to_bytes(2, "big") + _TAG
 
@@ -33,14 +32,14 @@ def load_trust(paths: Paths) -> Trust:
         fields = strictjson.parse_object(trustedfile.read(paths.trust, paths.owner))
         host, texts = fields["host"], fields["grant_keys"]
         keys = [base64.b64decode(text, validate=True) for text in texts]
-        usable = grant.HOST_ID.fullmatch(host) and all(len(key) == ed25519.KEY_BYTES for key in keys)
+        usable = grant.HOST_ID.fullmatch(host) and all(len(key) == sodium.KEY_BYTES for key in keys)
     except Unsafe:
         raise
     except (Denied, KeyError, TypeError, ValueError) as e:
         raise Unsafe(f"{paths.trust} cannot be read: enrol this host again") from e
     if not usable or not isinstance(texts, list):
         raise Unsafe(f"{paths.trust} cannot be read: enrol this host again")
-    return Trust(host, {hashlib.sha256(key).digest()[:_KEY_ID]: key for key in keys})
+    return Trust(host, {sodium.sha256(key)[:_KEY_ID]: key for key in keys})
 
 
 def message_of(envelope: bytes) -> grant.Grant:
@@ -58,7 +57,7 @@ def open_envelope(untrusted: bytes, trust: Trust) -> grant.Grant:
     key = trust.keys.get(untrusted[:_KEY_ID])
     if key is None:
         raise Unverified("signed with a key this host does not trust")
-    ed25519.verify(untrusted[_KEY_ID:_MESSAGE], untrusted[_MESSAGE:], key)
+    sodium.verify(untrusted[_KEY_ID:_MESSAGE], untrusted[_MESSAGE:], key)
     found = message_of(untrusted)
     if found.host != trust.host:
         raise WrongHost(f"{found.grant} is for another host")

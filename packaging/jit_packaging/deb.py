@@ -26,18 +26,18 @@ def build_package(package: Package, release: int, out: Path) -> Path:
     if missing:
         raise BuildError(f"{package.name} needs {missing[0].relative_to(REPOSITORY)}, which is not there")
     root = debian_root(release, "build")
-    key = digest(digest_of_files(sources(package), REPOSITORY), package.requirements.read_bytes(), root.name)
-    (built,) = cached(f"packages/{package.name}-{key}", lambda draft: _build(package, release, root, draft)).glob(
-        "*.deb"
-    )
+    epoch = source_date_epoch()
+    files = digest_of_files(sources(package), REPOSITORY)
+    key = digest(files, package.requirements.read_bytes(), root.name, str(epoch))
+    name = f"packages/{package.name}-{key}"
+    (built,) = cached(name, lambda draft: _build(package, release, root, draft, epoch)).glob("*.deb")
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob(f"{package.name}_*.deb"):
         old.unlink()
     return Path(shutil.copy(built, out / built.name))
 
 
-def _build(package: Package, release: int, root: Path, draft: Path) -> None:
-    epoch = source_date_epoch()
+def _build(package: Package, release: int, root: Path, draft: Path, epoch: int) -> None:
     dependencies = environment(package, release, epoch=epoch)
     machine = run(["dpkg", "--print-architecture"]).strip()
     full_version = f"{version(package)}+deb{release}"

@@ -31,13 +31,15 @@ def secret_of(uri: str) -> str:
 
 def remember(places: Places, person: str, secret: str) -> None:
     """Keep what an authenticator program would keep."""
-    _file(places, person).write_text(json.dumps({"secret": secret, "used": 0}))
+    file = _file(places, person)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file.write_text(json.dumps({"secret": secret, "used": 0}))
 
 
 def next_code(places: Places, person: str) -> str:
-    """A code that was not given out before and that the server takes now: of the step before, this one or the next.
+    """A code that was not given out before and that the server takes now: of this time step or the next.
 
-    Waits for the clock, up to 30 seconds, when all three are used.
+    Waits for the clock, up to 30 seconds, when both are used.
     """
     try:
         file = _file(places, person).open("r+")
@@ -46,7 +48,7 @@ def next_code(places: Places, person: str) -> str:
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         kept = json.load(file)
-        # The step before is left out of a fresh start: it may end while the code is on its way.
+        # Not the step before, though the server takes it too: it may pass while the code is on its way.
         step = max(kept["used"] + 1, int(time.time()) // STEP_S)
         time.sleep(max(0.0, (step - 1) * STEP_S - time.time()))
         file.seek(0)
@@ -56,6 +58,4 @@ def next_code(places: Places, person: str) -> str:
 
 
 def _file(places: Places, person: str) -> Path:
-    folder = places.run / "people"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder / person
+    return places.run / "people" / person
