@@ -20,12 +20,14 @@ from jit_packaging.packages import Package
 PYTHON = {12: "3.11", 13: "3.13"}
 _GLIBC_MINOR = {12: 36, 13: 41}
 
-# $1: the environment's path; /wheels holds downloads, /stage/… is bound over the environment's parent.
+# $1: the environment's path; /wheels holds the downloads.
 _INSTALL = r"""
 set -eu
 venv=$1
 mkdir /built
-# Source distributions are compiled here, against the distribution's own libraries.
+# Source distributions are compiled here, against the distribution's own libraries; pip builds in a folder with a
+# random name, which must not show in the result.
+export CFLAGS=-g0 LDFLAGS=-Wl,--build-id=none
 for source in /wheels/*.tar.gz /wheels/*.zip; do
     [ -e "$source" ] || continue
     python3 -m pip wheel --quiet --no-index --no-deps --no-build-isolation --no-cache-dir --wheel-dir /built "$source"
@@ -39,6 +41,7 @@ find "$venv" -name RECORD -o -name direct_url.json -o -name INSTALLER -o -name R
 find "$venv/lib" -type d \( -name tests -o -name test -o -name testing \) -prune -exec rm -r {} +
 find "$venv/lib" \( -name '*.pyi' -o -name '*.c' -o -name '*.h' -o -name '*.pyx' -o -name '*.pxd' \) -delete
 find "$venv" -name '*.so*' -type f -exec strip --strip-unneeded {} +
+rm -r "$venv/include"
 find "$venv" -name __pycache__ -prune -exec rm -r {} +
 python3 -m compileall -q --invalidation-mode unchecked-hash "$venv/lib"
 """
