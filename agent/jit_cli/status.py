@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from time import sleep
+
 from jit_cli import agent_client
-from jit_cli.errors import Failure, usage
+from jit_cli.errors import Failure, Interrupted, usage
 from jit_cli.options import OUTPUT, Option, Parsed, Verb, no_more_words, output_format
 from jit_cli.terminal import out, out_json, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from jit_cli.answers import Live, Request, Status
 
 VERB = Verb(
@@ -29,6 +33,7 @@ VERB = Verb(
     ),
     notes="Exit status: 0; with --prompt 1 without a grant; with -w 5 denied, 130 after Ctrl-C; 6 no such id.",
 )
+_PAUSES_S = (0.2, 0.4, 0.8, 1.6, 3.2)
 # What may stand in a prompt, which shells expand once more.
 _PROMPT_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
@@ -40,10 +45,7 @@ def run(parsed: Parsed) -> int:
         return _prompt()
     wanted_format = output_format(parsed)
     wanted = words[0] if words else ""
-    untrusted = agent_client.ask("status", all=parsed.given("all") or bool(wanted))
-    from jit_cli.answers import Status
-
-    status = Status.read(untrusted)
+    untrusted, status = _ask(wanted, everything=parsed.given("all") or bool(wanted), patient=parsed.given("wait"))
     lives, requests = status.live, status.requests
     if wanted:
         lives, requests = _named(status, wanted)
@@ -60,6 +62,27 @@ def run(parsed: Parsed) -> int:
     else:
         _show(status, lives, requests)
     return 0
+
+
+def _ask(wanted: str, *, everything: bool, patient: bool) -> tuple[dict[str, Any], Status]:
+    """The agent's answer; who is patient waits for the server's part, unless a grant in force is what is wanted."""
+    from jit_cli.answers import Status
+    from jit_cli.view import named
+
+    pauses = iter(_PAUSES_S)
+    while True:
+        untrusted = agent_client.ask("status", all=everything)
+        status = Status.read(untrusted)
+        in_force = any(named(live.grant, wanted) for live in status.live)
+        if status.connected or not patient or in_force:
+            return untrusted, status
+        pause = next(pauses, _PAUSES_S[-1])
+        if pause == _PAUSES_S[0]:
+            say("the server cannot be reached; trying again, Ctrl-C leaves")
+        try:
+            sleep(pause)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted; nothing was changed") from None
 
 
 def _show(status: Status, lives: tuple[Live, ...], requests: tuple[Request, ...]) -> None:
@@ -104,8 +127,12 @@ def _named(status: Status, wanted: str) -> tuple[tuple[Live, ...], tuple[Request
     things = {live.grant for live in lives}
     things |= {request.grant.grant_id if request.grant is not None else request.request_id for request in requests}
     if not things:
-        offline = "" if status.connected else "; the server cannot be reached, so requests are not known"
-        raise Failure("not_found", f"nothing of yours is called {wanted!r}{offline}", "`jit status --all` lists all")
+        if not status.connected:
+            why = (
+                f"no grant in force here is called {wanted!r}, and the server, which knows requests, cannot be reached"
+            )
+            raise Failure("unavailable", why, f"wait for it with: jit status -w {wanted}")
+        raise Failure("not_found", f"nothing of yours is called {wanted!r}", "`jit status --all` lists all")
     if len(things) > 1:
         names = [live.grant for live in lives] + [request.request_id for request in requests]
         raise usage(f"{wanted!r} names several: {', '.join(names)}", "type more of the id")

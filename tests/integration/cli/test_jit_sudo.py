@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from pathlib import Path
 
@@ -67,7 +68,9 @@ def test_sudo_gets_back_the_signals_that_python_ignores(agent: FakeAgent, jit: J
     shows_ignored.write_text("#!/bin/sh\nexec grep SigIgn /proc/self/status\n")
     shows_ignored.chmod(0o755)
     done = jit.run("sudo", "id", JIT_SUDO=str(shows_ignored))
-    assert int(done.stdout.split()[1], 16) == 0
+    # Other signals may be ignored by whoever runs the tests; that is theirs to pass on.
+    ignored_by_python = 1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1
+    assert int(done.stdout.split()[1], 16) & ignored_by_python == 0
 
 
 def test_without_a_sudo_the_reason_is_said(agent: FakeAgent, jit: Jit) -> None:

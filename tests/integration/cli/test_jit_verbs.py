@@ -73,6 +73,31 @@ def test_status_without_the_server_shows_the_grants_and_says_what_is_missing(age
     assert done.stderr == "the server cannot be reached (connection refused): requests are not shown\n"
 
 
+def test_an_id_that_only_the_server_could_know_is_not_called_unknown_without_it(agent: FakeAgent, jit: Jit) -> None:
+    agent.on("status", fake.status(server_error="connection refused"))
+    assert jit.run("status", fake.REQUEST).returncode == 69
+    agent.on("status", fake.status())
+    assert jit.run("status", fake.REQUEST).returncode == 6
+
+
+def test_who_waits_also_waits_for_the_server(agent: FakeAgent, jit: Jit) -> None:
+    granted = fake.approved()
+    agent.on(
+        "status",
+        fake.status(server_error="connection refused"),
+        fake.status(lives=[fake.live()], requests=[granted]),
+    )
+    agent.on("wait", [{"ok": True, "request": granted, "in_force": True}])
+    done = jit.run("status", "-w", fake.REQUEST)
+    assert (done.returncode, len(agent.asked("status"))) == (0, 2)
+    assert done.stderr.startswith("the server cannot be reached; trying again")
+
+
+def test_who_waits_for_what_is_in_force_needs_no_server(agent: FakeAgent, jit: Jit) -> None:
+    agent.on("status", fake.status(lives=[fake.live()], server_error="connection refused"))
+    assert jit.run("status", "-w", fake.GRANT).returncode == 0
+
+
 def test_what_is_in_force_is_not_guessed_without_the_enforcer(agent: FakeAgent, jit: Jit) -> None:
     agent.on("status", fake.status(enforcer_error="no such file or directory"))
     shown = jit.run("status")
