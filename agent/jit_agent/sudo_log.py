@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -141,6 +142,7 @@ class _Recorder:
         try:
             writer.write(hello)
             while session.ended is None and not session.rejected:
+                _acknowledge_at_once(writer)
                 await self._handle(await _read(reader), writer)
         except (Malformed, SpoolUnavailable) as e:
             log.error("sudo session %s cannot be recorded and is ended: %s", session.session_id, e)
@@ -210,6 +212,14 @@ def _started(session: Session, accept: sudo_wire.Accept) -> SessionStarted:
         tty=accept.tty,
         standing=session.admission.grant_id is None,
     )
+
+
+def _acknowledge_at_once(writer: asyncio.StreamWriter) -> None:
+    """Spare every command 40 ms: sudo's next small message waits (Nagle) for the acknowledgement of the last one.
+
+    The kernel falls back to delayed acknowledgements by itself (tcp(7)), so this is asked for before each read.
+    """
+    writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 async def _read(reader: asyncio.StreamReader) -> sudo_wire.Event:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import jit_agent
-from jit_agent import config, enforcer_wire, identity, keys, peer, people_requests, tcp_peer
+from jit_agent import config, enforcer_wire, identity, keys, peer, people_requests
 from jit_agent.errors import AgentError, EnforcerRefused, Malformed, Misconfigured
 from jit_agent.model import Ask, Command, LiveGrant, is_id, new_session_id
 from jit_agent.text import safe
@@ -134,21 +134,6 @@ def test_limits_of_a_request_are_named() -> None:
         people_requests.parse(json.dumps(line | {"reason": "r" * 1_001}).encode())
     with pytest.raises(Malformed, match="ticket has 201 characters, limit 200"):
         people_requests.parse(json.dumps(line | {"ticket": "t" * 201}).encode())
-
-
-HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
-ROW = "   {n}: 0100007F:{lport:04X} 0100007F:{rport:04X} 01 00000000:00000000 00:00000000 00000000 {uid:5d} 0 99 1\n"
-
-
-def test_the_owner_of_a_connection_is_the_owner_of_its_clients_end(tmp_path: Path) -> None:
-    table = tmp_path / "tcp"
-    table.write_text(
-        HEADER + ROW.format(n=0, lport=843, rport=5000, uid=0) + ROW.format(n=1, lport=5000, rport=843, uid=1001)
-    )
-    log = ("127.0.0.1", 843)
-    assert tcp_peer.owner(("127.0.0.1", 5000), log, table) == 1001
-    assert tcp_peer.owner(("127.0.0.1", 5001), log, table) is None
-    assert tcp_peer.owner(("127.0.0.2", 5000), log, table) is None
 
 
 @pytest.mark.parametrize(
