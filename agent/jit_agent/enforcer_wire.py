@@ -25,8 +25,8 @@ def parse_answer(packet: bytes) -> dict[str, Any]:
     match answer:
         case {"ok": True}:
             return answer
-        case {"ok": False, "error": str(code), "message": str(message)}:
-            raise EnforcerRefused(code, message)
+        case {"ok": False, "error": str(code), "message": str(message), **told}:
+            raise EnforcerRefused(code, message, told)
         case _:
             raise Malformed("the enforcer's answer is neither yes nor no")
 
@@ -55,6 +55,20 @@ def parse_admission(answer: dict[str, Any]) -> Admission:
     grant = answer.get("grant")
     person = Person(uid=_integer(answer, "uid"), name=_text(answer, "user"))
     return Admission(None if grant is None else _grant_id(grant), person, pid=_integer(answer, "pid"))
+
+
+def parse_refused(refusal: EnforcerRefused) -> tuple[Person, tuple[str, ...]] | None:
+    """Who was not admitted, and the command line; None if the enforcer could not tell who it was."""
+    match refusal.told:
+        case {"uid": int(uid), "user": str(user), "argv": [*argv]} if all(isinstance(word, str) for word in argv):
+            # A name or an argument that is no UTF-8 comes with lone surrogates, which no report can carry.
+            return Person(uid=uid, name=_whole(user)), tuple(map(_whole, argv))
+        case _:
+            return None
+
+
+def _whole(text: str) -> str:
+    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def parse_status(answer: dict[str, Any]) -> HostStatus:

@@ -12,6 +12,9 @@ AgentError              one line for a person; `code` is a word of SPEC 4.3, `hi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class AgentError(Exception):
     """Base of all expected failures; `str()` is one line, not yet escaped for a terminal."""
@@ -45,9 +48,11 @@ class SpoolUnavailable(Unavailable):
 class EnforcerRefused(AgentError):
     """The enforcer said no, for a reason of its own."""
 
-    def __init__(self, enforcer_code: str, message: str) -> None:
+    def __init__(self, enforcer_code: str, message: str, told: Mapping[str, Any] | None = None) -> None:
         super().__init__(message, code="denied")
         self.enforcer_code = enforcer_code
+        self.told: Mapping[str, Any] = told or {}
+        """The answer's other fields, unread."""
 
 
 class Malformed(AgentError):

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jit_agent import sudo_wire
+from jit_agent import enforcer_wire, sudo_wire
 from jit_agent.errors import AgentError, EnforcerRefused, Malformed, SpoolUnavailable
 from jit_agent.model import Admission, SessionEnded, SessionRejected, SessionStarted, new_session_id
 from jit_agent.ports import Enforcer
@@ -74,14 +74,17 @@ class SudoLog:
         self._open += 1
         try:
             await self._serve(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, TimeoutError):
-            # The peer went away; what that means for its session is already recorded.
+        except (OSError, asyncio.IncompleteReadError):
+            # The peer went away, or is too slow; what that means for its session is already recorded.
             pass
         finally:
             self._open -= 1
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if writer.get_extra_info("peername") is None:
+            # Reset by the peer before it was accepted.
+            return
         client, server = _address(writer, "peername"), _address(writer, "sockname")
         if self._open > MAX_CONNECTIONS:
             log.warning("Connection to the sudo log port refused: %d are open", MAX_CONNECTIONS)
@@ -118,6 +121,7 @@ class SudoLog:
             session = Session(new_session_id(), admission)
             await reports.open_session(session.session_id, session.grant_id)
         except EnforcerRefused as e:
+            await _record_refusal(reports, e)
             raise Refusal(_explain(e)) from e
         except SpoolUnavailable as e:
             log.error("sudo cannot be recorded: %s", e)
@@ -126,6 +130,22 @@ class SudoLog:
             log.error("sudo cannot be admitted: %s", e)
             raise Refusal("this host cannot check grants now (jit doctor says more)") from e
         return session
+
+
+async def _record_refusal(reports: Reports, refusal: EnforcerRefused) -> None:
+    """Who was stopped at the gate is an event too; that it cannot be stored lets nobody in."""
+    known = enforcer_wire.parse_refused(refusal)
+    if known is None:
+        return
+    person, argv = known
+    session_id = new_session_id()
+    try:
+        # Opened like a session, so that refusals cannot fill what is kept free for the ends of grants.
+        await reports.open_session(session_id, "")
+        await reports.session("", SessionRejected(session_id, person, argv, str(refusal)))
+        await reports.close_session(session_id, "", None)
+    except SpoolUnavailable as e:
+        log.error("A refusal cannot be recorded: %s", e)
 
 
 class _Recorder:

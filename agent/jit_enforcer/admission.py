@@ -9,6 +9,8 @@ from jit_enforcer.errors import NotAdmitted
 from jit_enforcer.host import Host
 from jit_enforcer.ledger import Entry
 
+_ARGV_LIMIT = 16_384
+
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
@@ -28,7 +30,11 @@ def admit(host: Host, client: tuple[str, int], server: tuple[str, int]) -> Admit
         with processes.held(sudo.pid) as pidfd:
             if processes.inspect(host.paths, sudo.pid, processes.sudo_binary()) != sudo:
                 raise NotAdmitted("the sudo process changed while it was looked at")
-            admitted = _place(host, sudo)
+            try:
+                admitted = _place(host, sudo)
+            except NotAdmitted as e:
+                e.told = _who(host, sudo)
+                raise
             if not processes.alive(pidfd):
                 raise NotAdmitted("the sudo process is gone")
     except OSError as e:
@@ -36,33 +42,44 @@ def admit(host: Host, client: tuple[str, int], server: tuple[str, int]) -> Admit
     return admitted
 
 
+def _who(host: Host, sudo: processes.Sudo) -> dict[str, object]:
+    """Who was refused and what they typed, for the audit log (SPEC 3.2)."""
+    try:
+        user = pwd.getpwuid(sudo.uid).pw_name
+    except KeyError:
+        return {}
+    try:
+        argv = processes.command_line(host.paths, sudo.pid)
+    except NotAdmitted:
+        argv = []
+    return {"uid": sudo.uid, "user": user, "argv": argv if sum(map(len, argv)) <= _ARGV_LIMIT else []}
+
+
 def _place(host: Host, sudo: processes.Sudo) -> Admitted:
     live = [entry for entry in host.live() if entry.grant.uid == sudo.uid and host.left_us(entry) > 0]
     if not live:
         raise NotAdmitted(f"uid {sudo.uid} has no live grant on this host")
-    entry = _covering(host, sudo, live)
+    ask = sudoargs.parse(processes.command_line(host.paths, sudo.pid))
+    chosen = gate.choose(ask, [entry.grant for entry in live], process=host.paths.proc / str(sudo.pid))
+    entry = next((entry for entry in live if entry.grant is chosen), None)
     if entry is None:
-        return _standing(host, sudo, live)
+        return _standing(host, sudo, ask, live)
     host.ensure_scope(entry)
     host.scopes.admit(entry.scope, sudo.pid)
     return Admitted(entry.grant.grant, sudo.uid, entry.grant.user, sudo.pid)
 
 
-def _covering(host: Host, sudo: processes.Sudo, live: list[Entry]) -> Entry | None:
-    try:
-        ask = sudoargs.parse(processes.command_line(host.paths, sudo.pid))
-        chosen = gate.choose(ask, [entry.grant for entry in live], process=host.paths.proc / str(sudo.pid))
-    except NotAdmitted:
-        if ceiling.load(host.paths).standing_sudo == "allow":
-            return None
-        raise
-    return next((entry for entry in live if entry.grant is chosen), None)
+def _standing(host: Host, sudo: processes.Sudo, ask: sudoargs.Ask, live: list[Entry]) -> Admitted:
+    """No grant covers it; whether the host's own rules may let it run is for the ceiling to say.
 
-
-def _standing(host: Host, sudo: processes.Sudo, live: list[Entry]) -> Admitted:
-    """No grant covers it; whether the host's own rules may let it run is for the ceiling to say."""
+    sudo does not tell which rule it went by: where it could be one of ours, outside a scope it would outlive its grant.
+    """
     if ceiling.load(host.paths).standing_sudo != "allow":
         raise NotAdmitted("no live grant covers this command, and this host has standing_sudo = refuse")
+    if any(gate.could_match(ask, entry.grant) for entry in live):
+        raise NotAdmitted("a live grant allows this command, but not in this way")
+    if any(_read_rule_of(host, sudo, entry) for entry in host.ledger.entries.values()):
+        raise NotAdmitted("a grant ended while this sudo started: run it again")
     for entry in live:
         running = [known for known in entry.standing if os.path.exists(host.paths.proc / str(known[0]))]
         host.ledger.save(replace(entry, standing=(*running, (sudo.pid, sudo.start))))
@@ -71,3 +88,9 @@ def _standing(host: Host, sudo: processes.Sudo, live: list[Entry]) -> Admitted:
     except KeyError:
         raise NotAdmitted(f"uid {sudo.uid} has no name on this host") from None
     return Admitted(None, sudo.uid, user, sudo.pid)
+
+
+def _read_rule_of(host: Host, sudo: processes.Sudo, entry: Entry) -> bool:
+    """True if the grant is over now, and was not when sudo started."""
+    over = entry.state != "live" and entry.grant.boot == host.boot and entry.grant.uid == sudo.uid
+    return over and sudo.start <= entry.due * processes.TICKS_PER_S // 1_000_000

@@ -16,13 +16,16 @@
 A handler that forgets a case still denies, with the code of the base class.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class Denied(Exception):
     """What was asked for is not done; the text is one line for people."""
 
     code: ClassVar[str] = "unsafe"
+    told: Mapping[str, Any] = {}
+    """What else the answer says of it."""
 
 
 class Malformed(Denied):

@@ -120,7 +120,7 @@ class Listener:
             if act is None:
                 peer.told = set()
         except Denied as e:
-            answer = {"ok": False, "error": e.code, "message": str(e)}
+            answer = {"ok": False, "error": e.code, "message": str(e), **e.told}
         except Exception as e:  # a fault of ours must neither give a right nor stop the ends of others
             sys.stderr.write(f"Request failed: {e!r}\n")
             answer = {"ok": False, "error": Denied.code, "message": "the enforcer failed; see its journal"}

@@ -46,6 +46,8 @@ class FakeEnforcer:
         """Grant id to the error code its `apply` gets."""
         self.admission: Json | str = "not_admitted"
         """The answer to every `admit`, or the error code it gets."""
+        self.refused: Json = {}
+        """What an `admit` that gets an error is told besides: `uid`, `user`, `argv`."""
         self.silent = False
         """Read, and never answer."""
         self.requests: list[Json] = []
@@ -133,7 +135,7 @@ class FakeEnforcer:
                 return {"ok": True, "ended": gone}
             case {"op": "admit", "client": ["127.0.0.1", int()], "server": ["127.0.0.1", int()]}:
                 if isinstance(self.admission, str):
-                    return _error(self.admission, "no live grant covers this command")
+                    return _error(self.admission, "no live grant covers this command") | self.refused
                 return {"ok": True, **self.admission}
             case {"op": "status"}:
                 return {

@@ -117,6 +117,18 @@ def test_a_role_of_named_commands_lets_nothing_else_through(lab: Lab) -> None:
         assert (refused.returncode, refused.stdout) == (1, ""), words
 
 
+def test_what_no_grant_covers_is_stopped_and_recorded_with_its_person(lab: Lab) -> None:
+    """Without a password sudo tells nobody that it refused; with one it asks at the gate, which knows who it was."""
+    elevate(lab, "web1", role="drill-operator", user="bob")
+    refused = lab.exec("web1", "sudo", "-S", "-p", "", "cat", "/etc/shadow", user="bob", stdin=b"bob-lab\n")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "jit: no live grant covers this command" in refused.stderr
+    words = ["audit", "ls", "--kind", "session.rejected", "--user", "bob", "-o", "jsonl"]
+    give_up = time.monotonic() + 10
+    while "cat /etc/shadow" not in lab.jitctl(*words, user="dave"):
+        assert time.monotonic() < give_up
+
+
 def test_what_still_runs_at_the_end_is_killed_and_the_shell_lives_on(lab: Lab) -> None:
     """S2, S4: the elevated program is gone at T, with what it started; the login shell is untouched."""
     request = elevate(lab, "web1", lasts="10s")

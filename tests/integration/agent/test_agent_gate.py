@@ -98,6 +98,18 @@ async def test_no_live_grant_no_server_hello(world: World) -> None:
     sudo.leave()
 
 
+async def test_who_is_stopped_at_the_gate_is_an_event(world: World) -> None:
+    world.enforcer.refused = {"uid": 1001, "user": "alice", "argv": ["sudo", "cat", "/etc/shadow", "\udcff"]}
+    sudo = await Sudo.connect(world)
+    assert (await sudo.hello()).WhichOneof("type") == "error"
+    sudo.leave()
+    await world.server.until(lambda: bool(world.server.told("session_rejected")))
+    [rejected] = world.server.told("session_rejected")
+    assert (rejected.user.uid, rejected.user.name) == (1001, "alice")
+    assert list(rejected.argv) == ["sudo", "cat", "/etc/shadow", "\\xff"]
+    assert rejected.reason == "no live grant covers this command"
+
+
 async def test_the_enforcer_is_told_the_connection_and_nothing_else_decides(world: World) -> None:
     sudo = await admitted(world)
     [asked] = [request for request in world.enforcer.requests if request["op"] == "admit"]
