@@ -53,7 +53,6 @@ class Daemon:
         self._enforcer = EnforcerLink(config.enforcer_socket)
         self._renewal: Renewal | None = None
         self._session: ServerSession | None = None
-        self._unconnected = LinkState(error=config.problem)
 
     async def run(self) -> int:
         """Until SIGTERM or SIGINT; returns the exit status, and raises `Misconfigured` when it cannot even listen."""
@@ -103,6 +102,7 @@ class Daemon:
             return None
         try:
             current = identity.load(self._config.pki_directory)
+            identity.require_host(current.certificate, self._config.enrolment.host_id)
         except Misconfigured as e:
             log.error("There is no way to the server: %s", e)
             self._problem = str(e)
@@ -149,7 +149,7 @@ class Daemon:
             await service.start(listener, limit=MAX_LINE)
 
     def _state(self) -> LinkState:
-        return self._unconnected if self._session is None else self._session.state
+        return LinkState(error=self._problem) if self._session is None else self._session.state
 
     async def _what_was_missing(self, *, spool_missing: bool) -> int:
         """Return once there is an enrolment that was not, or room for a spool: then starting again is worth it."""

@@ -104,6 +104,13 @@ def validity(certificate: bytes) -> tuple[int, int]:
         raise Misconfigured("the host's certificate cannot be read", hint=_ENROL_AGAIN) from e
 
 
+def require_host(certificate: bytes, host_id: str) -> None:
+    """Raise `Misconfigured` unless the PEM certificate is this host's (SPEC 1.3), and not one that was copied here."""
+    body = certificate.split(b"-----BEGIN CERTIFICATE-----")[-1].split(b"-----END CERTIFICATE-----")[0]
+    if f"/host/{host_id}".encode() not in b64decode(body):
+        raise Misconfigured(f"the host's certificate is not for {host_id}, which this host is", hint=_ENROL_AGAIN)
+
+
 _ENROL_AGAIN = "enrol the host again: jit-agent enroll --force"
 _TIME = re.compile(rb"(?:\d{12}|\d{14})Z")
 

@@ -7,6 +7,7 @@ root may only ask the doctor.  Ending needs no server (S6), and `in_force` is th
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import random
 from collections.abc import AsyncGenerator, Callable
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 
 IDLE_S = 10.0
 LOOK_S = 1.0
+MAX_REQUESTS_SIZE = 786_432
+"""Bytes of JSON that the requests of a status may have: the 1 MiB of an answer less what its grants may take."""
 GIVE_UP_S = 30.0
 """How long `wait` tries to reach a server that has not answered it once."""
 _HOPELESS_REQUEST = frozenset({"denied", "cancelled", "lapsed"})
@@ -144,9 +147,14 @@ class Operations:
             answer["enforcer"] = {"connected": False, "error": safe(str(e))}
         if isinstance(who, Person) and self._server is not None:
             try:
-                answer["requests"] = await self._server.list_mine(who, include_over=include_over)
+                answer["requests"] = _fitting(await self._server.list_mine(who, include_over=include_over))
             except ServerUnavailable as e:
                 answer["server"] = {"connected": False, "error": safe(str(e))}
+            except AgentError as e:
+                # What is in force is told nevertheless: who wants to give it back looks here first (S6).
+                if not answer["live"]:
+                    raise
+                answer["server"] = {"connected": state.connected, "error": safe(str(e))}
         return answer
 
     async def _drop(self, who: Person | RootInScope, wanted: str) -> list[Json]:
@@ -266,6 +274,18 @@ class _Watch:
                 await asyncio.sleep(random.uniform(0.3, 1.5))  # noqa: S311 (spreads load, guards nothing)
         finally:
             self._changed.ring()
+
+
+def _fitting(requests: list[Json]) -> list[Json]:
+    """The same requests; raises `AgentError` when one answer (SPEC 4.1) cannot hold them beside the grants."""
+    size = len(json.dumps(requests, separators=(",", ":")))
+    if size > MAX_REQUESTS_SIZE:
+        raise AgentError(
+            f"your {len(requests)} requests here are {size} bytes long, the limit is {MAX_REQUESTS_SIZE}",
+            code="invalid",
+            hint="jitctl requests ls shows them, jitctl requests cancel takes some back",
+        )
+    return requests
 
 
 def _names(wanted: str, grant_id: str) -> bool:

@@ -13,6 +13,7 @@ _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
 _NLM_F_REQUEST = 1
 _ANY_STATE = 0xFFFFFFFF
+_ESTABLISHED = 1
 _NO_COOKIE = b"\xff" * 8
 # nlmsghdr; inet_diag_req_v2 without its socket id; inet_diag_sockid up to the interface.
 _HEADER = struct.Struct("=IHHII")
@@ -20,6 +21,7 @@ _QUESTION = struct.Struct("=BBBxI")
 _SOCKET_ID = struct.Struct(">HH16s16s4x")
 _ADDRESSES = _SOCKET_ID.size - 4
 # inet_diag_msg: family to retransmissions, its socket id, expiry and the two queues, then the owner.
+_STATE_AT = _HEADER.size + 1
 _OWNER_AT = _HEADER.size + 4 + _SOCKET_ID.size + len(_NO_COOKIE) + 12
 
 
@@ -36,9 +38,12 @@ def owner(client: tuple[str, int], server: tuple[str, int]) -> int | None:
     except OSError:
         return None
     _, kind, *_ = _HEADER.unpack_from(answer)
+    # The kernel says 0 for a socket that its owner has closed, whoever that was.
+    if kind != _SOCK_DIAG_BY_FAMILY or answer[_STATE_AT] != _ESTABLISHED:
+        return None
     # Without such a connection the kernel may answer with a listener on that port: the ports tell them apart.
     found = answer[_HEADER.size + 4 :][:_ADDRESSES]
-    if kind != _SOCK_DIAG_BY_FAMILY or found != socket_id[: len(found)]:
+    if found != socket_id[: len(found)]:
         return None
     (uid,) = struct.unpack_from("=I", answer, _OWNER_AT)
     return int(uid)

@@ -107,10 +107,13 @@ def _show(status: Status, lives: tuple[Live, ...], requests: tuple[Request, ...]
             f"the enforcer cannot be reached ({status.enforcer_error}): grants in force are not known; run `jit doctor`"
         )
     elif not blocks:
-        out(f"No grant is in force on {status.host}, and nothing is asked for.")
+        known = status.connected and not status.server_error
+        out(f"No grant is in force on {status.host}{', and nothing is asked for' if known else ''}.")
     if not status.connected:
         why = f" ({status.server_error})" if status.server_error else ""
-        say(f"the server cannot be reached{why}: requests are not shown")
+        say(f"the server cannot be reached{why}{'' if status.requests else ': requests are not shown'}")
+    elif status.server_error:
+        say(f"requests are not shown: {status.server_error}")
 
 
 def _named(status: Status, wanted: str) -> tuple[tuple[Live, ...], tuple[Request, ...]]:

@@ -86,7 +86,6 @@ class App:
                 policy_parser=YamlPolicyParser(),
             )
         )
-        await services.hosts.disconnect_all()
         gate = Gate(RateLimiter(time.monotonic))
         admission = Admission(keys.authority.domain, self._clock)
         name = self._config.advertise or state.server_names()[0]
@@ -106,6 +105,8 @@ class App:
         bootstrap.add(Enrollment(services, advertised).service(gate))
         bootstrap.add(Access(services, advertised).service(gate))
 
+        # Only who holds the ports may say so: a second server by mistake must not call the first one's hosts away.
+        await services.hosts.disconnect_all()
         self._timers(stack, services)
         for listener in (mutual, bootstrap):
             await listener.start()

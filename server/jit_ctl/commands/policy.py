@@ -29,7 +29,7 @@ def _read(names: tuple[str, ...]) -> list[PolicyFile]:
     files = [PolicyFile(name, _text(name)) for name in dict.fromkeys(names)]
     size = sum(len(file.text.encode()) for file in files)
     if size > MAX_POLICY:
-        raise CtlError("invalid", f"the policy has {size} bytes, the limit is {MAX_POLICY}")
+        raise CtlError("invalid", f"the policy is too large, the limit is {MAX_POLICY} bytes")
     return files
 
 

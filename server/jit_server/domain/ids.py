@@ -23,7 +23,7 @@ class Kind(StrEnum):
 
 
 _ID = re.compile(r"(?:usr|hst|req|gnt|ses)-[0-9a-hjkmnp-tv-z]{16}")
-_PREFIX = re.compile(r"[0-9a-hjkmnp-tv-z]{1,16}")
+_PREFIX = re.compile(r"[0-9a-hjkmnp-tv-z]{4,16}")
 
 
 def new_id(kind: Kind, random_bytes: RandomBytes) -> str:
@@ -40,11 +40,13 @@ def is_id(kind: Kind, text: str) -> bool:
 def id_prefix(kind: Kind, untrusted_text: str) -> str:
     """Turn what a person typed, with or without the kind and in any case, into the beginning of an id.
 
-    Raises `Invalid` when no id of that kind can begin like this.
+    Raises `Invalid` when no id of that kind can begin like this, and for less than four characters: a slip of the
+    finger that happens to name one request must not approve it.
     """
     text = untrusted_text.lower().removeprefix(f"{kind}-")
     if not _PREFIX.fullmatch(text):
         raise Invalid(
-            f"{untrusted_text[:64]!a} is not an id", hint=f"ids look like {kind}-7f3a…; a unique beginning is enough"
+            f"{untrusted_text[:64]!a} is not an id",
+            hint=f"ids look like {kind}-7f3a…; a unique beginning of 4 is enough",
         )
     return f"{kind}-{text}"

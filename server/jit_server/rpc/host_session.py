@@ -13,17 +13,21 @@ from collections.abc import AsyncIterator
 from jit_protos.v1 import host_pb2
 from jit_server.domain.identity import HostCaller
 from jit_server.domain.report import Hello, Report
-from jit_server.errors import Conflict, Invalid, Unavailable
+from jit_server.errors import Conflict, Invalid, Unauthenticated, Unavailable
 from jit_server.ports import Changes, Clock, Subscription
 from jit_server.rpc import host_wire
 from jit_server.rpc.dispatch import Write
 from jit_server.rpc.finishing import finished
 from jit_server.rpc.watching import LOOK_AGAIN_S
 from jit_server.services import Services
+from jit_server.services.delivery import DesiredState
 
 HELLO_S = 30.0
 SILENCE_S = 120.0
 """A host sends a heartbeat every 30 s; one that is silent for this long is taken for dead."""
+
+LEAVE_S = 5.0
+"""A removed host gets this long to end what it holds."""
 
 Messages = AsyncIterator[host_pb2.HostMessage]
 
@@ -42,7 +46,11 @@ class HostSessions:
         hello = await _hello(messages)
         async with self._alone(caller.host_id) as mine:
             with self._changes.subscribe([caller.host_id]) as changed:
-                kept = await finished(self._services.hosts.hello(caller, hello))
+                try:
+                    kept = await finished(self._services.hosts.hello(caller, hello))
+                except Unauthenticated:
+                    await _take_leave(messages, write)
+                    raise
                 try:
                     await write(host_wire.time_message(self._clock.now()))
                     await write(host_wire.kept_message(kept))
@@ -143,6 +151,16 @@ async def _hello(messages: Messages) -> Hello:
             return hello
         case _:
             raise Invalid("the host's stream must begin with hello")
+
+
+async def _take_leave(messages: Messages, write: Write) -> None:
+    """A removed host holds nothing of ours (S1): give it the empty set, and time to act on it before it is refused."""
+    await write(host_wire.desired_message(DesiredState(0, ())))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LEAVE_S):
+            while (message := await _next(messages)) is not None:
+                if message.WhichOneof("body") == "settled":
+                    return
 
 
 async def _next(messages: Messages) -> host_pb2.HostMessage | None:

@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
+from jit_agent import keys
 from jit_protos.v1 import common_pb2, host_pb2
 from jit_testing.fake_enforcer import envelope
 from jit_testing.fake_server import ScriptedError, grant, pending
@@ -159,6 +160,42 @@ async def test_status_tells_what_it_can_without_the_server_and_without_the_enfor
     await world.enforcer.__aexit__(None, None, None)
     blind = await world.ask(op="status", all=False)
     assert (blind["ok"], blind["enforcer"]["connected"], blind["live"]) == (True, False, [])
+
+
+async def test_no_word_of_the_server_hides_what_is_in_force_from_its_owner(world: World) -> None:
+    """S6: `jit drop` looks for the grant first, also of a person who was disabled or a host that was removed."""
+    world.server.fail = ScriptedError(grpc.StatusCode.PERMISSION_DENIED, "nobody is disabled", "denied", "")
+    await connected(world)
+    assert (await world.ask(op="status", all=False))["error"]["code"] == "denied"
+    await give(world)
+    status = await world.ask(op="status", all=False)
+    assert ([g["grant"] for g in status["live"]], status["requests"]) == ([GRANT], [])
+    assert status["server"] == {"connected": True, "error": "nobody is disabled"}
+
+
+async def test_the_certificate_of_another_host_is_not_used_and_everybody_hears_why(world: World) -> None:
+    await world.stop()
+    key, csr = keys.new_key_and_csr()
+    (world.directory / "pki" / "host.key").write_bytes(key)
+    (world.directory / "pki" / "host.crt").write_bytes(world.server.authority.host(csr, "hst-0000000000000009"))
+    await world.start()
+    refused = (await world.ask(op="plan", ask=ASK, role=""))["error"]
+    assert (refused["code"], "certificate is not for hst-" in refused["message"]) == ("unavailable", True)
+    status = await world.ask(op="status", all=False)
+    assert (status["server"]["connected"], status["server"]["error"]) == (False, refused["message"])
+
+
+async def test_requests_beyond_one_answer_are_refused_by_the_limit_and_hide_no_grant(world: World) -> None:
+    await connected(world)
+    long = common_pb2.Ask(argv=["/bin/echo", *["a" * 4_000] * 15], run_as_user="root")
+    for number in range(14):
+        await world.server.decide(pending(f"req-00000000000000{number:02}", ask=long))
+    refused = (await world.ask(op="status", all=False))["error"]
+    assert (refused["code"], "the limit is 786432" in refused["message"]) == ("invalid", True)
+    await give(world)
+    status = await world.ask(op="status", all=False)
+    assert ([g["grant"] for g in status["live"]], status["requests"]) == ([GRANT], [])
+    assert "the limit is 786432" in status["server"]["error"]
 
 
 async def test_second_factor_enrolment_and_cancel_reach_the_server(world: World) -> None:

@@ -33,6 +33,17 @@ def test_the_owner_of_a_connection_is_the_owner_of_its_clients_end() -> None:
             stranger.communicate("")
 
 
+def test_a_connection_that_its_owner_has_closed_is_nobodys() -> None:
+    """The kernel shows uid 0 for it: anybody could pose as root by sending fast and leaving."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        log = server.getsockname()
+        with socket.create_connection(log) as ours:
+            client = ours.getsockname()
+        accepted, _ = server.accept()
+        with accepted:
+            assert tcp_peer.owner(client, log) is None
+
+
 def test_a_listener_is_nobodys_connection() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_server(("127.0.0.1", 0)) as other:
         assert tcp_peer.owner(other.getsockname(), server.getsockname()) is None

@@ -73,6 +73,16 @@ def test_status_without_the_server_shows_the_grants_and_says_what_is_missing(age
     assert done.stderr == "the server cannot be reached (connection refused): requests are not shown\n"
 
 
+def test_status_never_says_that_nothing_is_asked_for_without_knowing(agent: FakeAgent, jit: Jit) -> None:
+    agent.on("status", fake.status(server_error="connection refused"))
+    assert jit.run("status").stdout == "No grant is in force on web1.\n"
+    refused = fake.status(lives=[fake.live()]) | {"server": {"connected": True, "error": "alice is disabled"}}
+    agent.on("status", refused)
+    done = jit.run("status")
+    assert (done.returncode, done.stderr) == (0, "requests are not shown: alice is disabled\n")
+    assert fake.GRANT in done.stdout
+
+
 def test_an_id_that_only_the_server_could_know_is_not_called_unknown_without_it(agent: FakeAgent, jit: Jit) -> None:
     agent.on("status", fake.status(server_error="connection refused"))
     assert jit.run("status", fake.REQUEST).returncode == 69

@@ -119,6 +119,20 @@ async def test_a_removed_host_is_out_at_once_and_its_stream_ends(world: World) -
     assert error.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
+async def test_a_removed_host_that_comes_back_is_told_to_hold_nothing(world: World) -> None:
+    """S1: its grants were revoked, and no other word of the server would ever reach it."""
+    admin = await world.first_admin()
+    host = await world.add_host(admin, "web1", tier="web")
+    await world.admin(admin).RemoveHost(admin_pb2.HostRef(host="web1"))
+    session = world.session(host)
+    await session.hello()
+    desired = await session.desired()
+    assert (desired.generation, list(desired.grants)) == (0, [])
+    await session.call.write(host_pb2.HostMessage(settled=host_pb2.Settled(generation=0)))
+    assert [message async for message in session.messages()] == []
+    assert await session.call.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
 async def test_a_host_renews_its_certificate(world: World) -> None:
     admin = await world.first_admin()
     host = await world.add_host(admin, "web1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import re
@@ -15,7 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from jit_protos.v1 import common_pb2, host_pb2, people_pb2
+from jit_protos.v1 import admin_pb2, common_pb2, host_pb2, people_pb2
+from jit_server.app import App
+from jit_server.config import Address
+from jit_server.rpc.server import CannotListen
 from jit_testing.server_world import World, new_world
 
 PROGRAM = str(Path(sys.executable).with_name("jit-server"))
@@ -171,6 +175,22 @@ def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path) -> None:
     assert done.returncode == 69
     assert f"jit-server: cannot listen on 127.0.0.1:{port}: is another program there?" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def test_a_second_server_that_cannot_listen_calls_no_host_away(world: World) -> None:
+    admin = await world.first_admin()
+    session = world.session(await world.add_host(admin, "web1", tier="web"))
+    await session.hello()
+    await session.desired()
+    second = App(
+        dataclasses.replace(world.config, listen=Address("127.0.0.1", world.port)),
+        passwords=world.passwords,
+        clock=world.clock,
+    )
+    with pytest.raises(CannotListen):
+        await second.start()
+    hosts = (await world.admin(admin).ListHosts(admin_pb2.ListHostsRequest())).hosts
+    assert [(host.name, host.connected) for host in hosts] == [("web1", True)]
 
 
 class Process:

@@ -17,6 +17,7 @@ from jit_agent import config, enforcer_wire, identity, keys, peer, people_reques
 from jit_agent.errors import AgentError, EnforcerRefused, Malformed, Misconfigured
 from jit_agent.model import Ask, Command, LiveGrant, is_id, new_session_id
 from jit_agent.text import safe
+from jit_testing.host_certificates import TestAuthority
 
 LIVE = LiveGrant(
     grant_id="gnt-0000000000000001", revision=1, uid=1001, user="alice", role="web", run_as_user="root",
@@ -246,6 +247,14 @@ def test_a_renewal_that_crashed_between_its_two_renames_is_finished(tmp_path: Pa
     (tmp_path / "host.key").write_bytes(old_key)
     with pytest.raises(Misconfigured, match="not for its key"):
         identity.load(tmp_path)
+
+
+def test_the_certificate_of_another_host_is_not_taken_for_ours() -> None:
+    mine = "hst-0000000000000001"
+    certificate = TestAuthority().host(keys.new_key_and_csr()[1], mine)
+    identity.require_host(certificate, mine)
+    with pytest.raises(Misconfigured, match="not for hst-0000000000000002"):
+        identity.require_host(certificate, "hst-0000000000000002")
 
 
 def test_a_renewal_replaces_both_files_or_none(tmp_path: Path) -> None:

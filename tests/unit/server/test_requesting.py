@@ -171,20 +171,30 @@ async def test_people_see_their_own_approvers_their_roles_and_auditors_everythin
 
 
 async def test_a_prefix_of_several_ids_is_ambiguous_and_of_none_not_found(world: CoreWorld) -> None:
-    for name in ("alice", "bob", "carol"):
-        await world.person(name)
-    host = await world.host()
-    await world.apply(a_role(eligible=["alice", "bob"]))
-    first_letters: set[str] = set()
-    for number in range(33):  # of 33 ids two begin alike, for there are 32 letters
-        letter = (await world.ask(host, ("alice", "bob")[number % 2])).request.request_id[4]
-        if letter in first_letters:
-            break
-        first_letters.add(letter)
+    await world.person("alice")
+    await world.person("carol")
+    await world.apply(a_role())
+    request = (await world.ask(await world.host())).request
+    async with world.store.write() as tx:
+        for ending in "ab":
+            await tx.requests.add(replace(request, request_id=f"req-77770000000000z{ending}"))
     with pytest.raises(Invalid, match="several"):
-        await world.services.requests.get(world.root, letter)
+        await world.services.requests.get(world.root, "7777")
+    assert (await world.services.requests.get(world.root, "77770000000000za")).request.reason == request.reason
     with pytest.raises(NotFound):
         await world.services.requests.get(world.root, "0" * 16)
+
+
+async def test_a_letter_or_two_approve_nothing_even_if_they_name_one_request(world: CoreWorld) -> None:
+    """SPEC 1.1: what slips from a finger is not a decision."""
+    await world.person("alice")
+    carol = await world.person("carol")
+    await world.apply(a_role())
+    random = (await world.ask(await world.host())).request.request_id.removeprefix("req-")
+    for short in (random[:1], f"req-{random[:3]}"):
+        with pytest.raises(Invalid, match="is not an id"):
+            await world.services.decisions.approve(carol, short)
+    assert (await world.services.decisions.approve(carol, random[:4])).request.state is RequestState.APPROVED
 
 
 async def test_a_host_sees_only_what_is_for_itself(world: CoreWorld) -> None:
