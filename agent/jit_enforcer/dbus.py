@@ -21,6 +21,14 @@ _METHOD_CALL, _METHOD_RETURN, _ERROR = 1, 2, 3
 _PATH, _INTERFACE, _MEMBER, _ERROR_NAME, _REPLY_SERIAL, _DESTINATION, _SIGNATURE = 1, 2, 3, 4, 5, 6, 8
 
 
+class Refused(Unsafe):
+    """The other end answered with an error; `name` is the error's."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
 def complete_types(signature: str) -> Iterator[str]:
     """Split "sa(sv)" into "s" and "a(sv)"."""
     start = depth = 0
@@ -129,7 +137,8 @@ def _reply(bus: socket.socket, serial: int) -> None:
         if kind == _METHOD_RETURN:
             return
         said = body[4:-1].decode("utf-8", "replace") if fields.get(_SIGNATURE, "").startswith("s") else ""
-        raise Unsafe(f"systemd refused: {fields.get(_ERROR_NAME)!a} {ascii(said)[:200]}")
+        name = fields.get(_ERROR_NAME)
+        raise Refused(str(name), f"systemd refused: {name!a} {ascii(said)[:200]}")
 
 
 def call(bus_socket: Path, method: Method, *args: object) -> None:

@@ -25,6 +25,19 @@ def choose(ask: Ask, grants: Sequence[Grant], *, process: Path) -> Grant | None:
     return max(covering, key=lambda grant: (RECORDINGS.index(grant.record), grant.not_after), default=None)
 
 
+def could_match(ask: Ask, grant: Grant) -> bool:
+    """False only if it is certain that sudo did not go by the rule of this grant: it reads rules wider than we do.
+
+    A rule without a group takes -g with a group the run-as account is in, and one of a shell takes -s.
+    """
+    if _wanted(grant, ask) != accounts.user_id(grant.run_as_user):
+        return False
+    if grant.commands == "ALL" or ask.shell or ask.login:
+        return True
+    asked = posixpath.basename(ask.argv[0])
+    return any(posixpath.basename(command.path) == asked for command in grant.commands)
+
+
 def _covers(grant: Grant, ask: Ask, process: Path) -> bool:
     if not _same_target(grant, ask):
         return False
@@ -40,14 +53,19 @@ def _covers(grant: Grant, ask: Ask, process: Path) -> bool:
 
 def _same_target(grant: Grant, ask: Ask) -> bool:
     target = accounts.user_id(grant.run_as_user)
-    # sudo -g alone runs as the person who calls it
-    wanted = (0 if ask.group is None else grant.uid) if ask.user is None else accounts.user_id(ask.user)
-    if target is None or wanted != target:
+    if target is None or _wanted(grant, ask) != target:
         return False
     if ask.group is None or not grant.run_as_group:
         return ask.group is None and not grant.run_as_group
     gid = accounts.group_id(grant.run_as_group)
     return gid is not None and accounts.group_id(ask.group) == gid
+
+
+def _wanted(grant: Grant, ask: Ask) -> int | None:
+    """The uid asked for.  sudo -g alone runs as the person who calls it."""
+    if ask.user is None:
+        return 0 if ask.group is None else grant.uid
+    return accounts.user_id(ask.user)
 
 
 def _same_program(command: Command, asked: str, process: Path) -> bool:

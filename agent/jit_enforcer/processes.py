@@ -14,6 +14,7 @@ from jit_enforcer.paths import Paths
 
 _ESTABLISHED = "01"
 _LONGEST_COMMAND_LINE = 4 << 20
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)

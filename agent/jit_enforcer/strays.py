@@ -6,7 +6,6 @@ rules were allowed to run.
 """
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Collection
 
@@ -14,7 +13,6 @@ from jit_enforcer import processes
 from jit_enforcer.errors import Unsafe
 from jit_enforcer.paths import Paths
 
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _ROUNDS = 100
 
 
@@ -23,17 +21,16 @@ def kill(
 ) -> int:
     """Kill until none is left; returns how many were killed.  Raises `Unsafe` if new ones keep coming.
 
-    `since_us` is on CLOCK_BOOTTIME, which is what /proc counts starts in.
+    `since_us` is on CLOCK_BOOTTIME, which is what /proc counts starts in.  A sudo with a terminal works through a child
+    that is a sudo too: it is spared with its parent.
     """
     killed: set[tuple[int, int]] = set()
+    since = since_us * processes.TICKS_PER_S // 1_000_000
     for _ in range(_ROUNDS):
+        own = [sudo for sudo in _all(paths) if sudo.uid == uid]
+        free = {sudo.pid for sudo in own if sudo.start < since or (sudo.pid, sudo.start) in spared}
         left = [
-            (sudo.pid, sudo.start)
-            for sudo in _all(paths)
-            if sudo.uid == uid
-            and sudo.start >= since_us * _TICKS_PER_S // 1_000_000
-            and (sudo.pid, sudo.start) not in spared
-            and not in_live_scope(sudo.pid)
+            (sudo.pid, sudo.start) for sudo in own if not {sudo.pid, sudo.parent} & free and not in_live_scope(sudo.pid)
         ]
         if not left:
             return len(killed)

@@ -57,6 +57,8 @@ def parse(words: Sequence[str]) -> Ask:
 def _accept(option: str, value: str | None, given: dict[str, str]) -> None:
     if option in _REFUSED:
         raise NotAdmitted(f"sudo -{option} is not something a grant allows")
+    if value == "--":  # sudo takes the word after it for the command, even one that looks like VAR=value
+        raise NotAdmitted(f"sudo -{option} with the value -- can be read in two ways")
     given[option] = value or ""
 
 

@@ -55,7 +55,12 @@ def start_timer(bus: Path, scope: Scope, *, not_after: int) -> None:
     stop = (programs.SYSTEMCTL, [programs.SYSTEMCTL, "stop", scope.name], True)
     service = [_END, ("Type", ("s", "oneshot")), ("ExecStart", ("a(sasb)", [stop])), _COLLECT]
     timer = _timer(scope)
-    dbus.call(bus, _START, timer, "replace", properties, [(timer.replace(".timer", ".service"), service)])
+    try:
+        dbus.call(bus, _START, timer, "replace", properties, [(timer.replace(".timer", ".service"), service)])
+    except dbus.Refused as e:
+        # The scope was lost, as at the person's last logout: its timer stands and has the same end.
+        if e.name != "org.freedesktop.systemd1.UnitExists":
+            raise
 
 
 def stop_timer(bus: Path, scope: Scope) -> None:

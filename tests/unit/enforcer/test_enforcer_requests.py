@@ -1,6 +1,7 @@
 """The closed list of requests, and who is behind a connection (SPEC 3, REVIEW 10)."""
 
 import base64
+import contextlib
 import json
 import os
 import struct
@@ -10,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from jit_enforcer import applying, commands, dbus, probe, processes
+from jit_enforcer import applying, commands, dbus, probe, processes, units
 from jit_enforcer.errors import Denied, Malformed, NotAdmitted, Unsafe
 from jit_enforcer.host import Host
 from jit_enforcer.paths import Paths
-from unit.enforcer.conftest import BOOT, HOST, Signer
+from unit.enforcer.conftest import BOOT, HOST, NOW, Signer
 
 ONE = "gnt-0000000000000001"
 
@@ -230,3 +231,16 @@ def test_the_enforcer_starts_with_nothing_but_the_standard_library() -> None:
         ["/usr/bin/python3", "-I", "-S", "-c", code], check=True, capture_output=True, env={"PATH": os.defpath}
     )
     assert int(done.stdout) > 0
+
+
+@pytest.mark.parametrize(("name", "made"), [("UnitExists", True), ("LimitsExceeded", False)])
+def test_a_scope_that_was_lost_finds_its_timer_still_standing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, made: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise dbus.Refused(f"org.freedesktop.systemd1.{name}", "systemd refused")
+
+    monkeypatch.setattr(dbus, "call", refuse)
+    scope = units.Scope("jit-gnt-0000000000000001.scope", "jit.slice")
+    with contextlib.nullcontext() if made else pytest.raises(Unsafe):
+        units.start_timer(tmp_path, scope, not_after=NOW)

@@ -79,6 +79,9 @@ def test_a_command_line_is_read_as_sudo_reads_it(line: str, meant: Ask) -> None:
         "sudo -K",
         "sudo -V",
         "sudo -U bob id",
+        "sudo -p -- ./a=b/tail /usr/bin/id",
+        "sudo --prompt -- ./a=b/tail /usr/bin/id",
+        "sudo -np -- id",
         "sudo -z id",
         "sudo --zap id",
         "sudo --pre id",
@@ -138,6 +141,28 @@ def test_a_grant_covers_what_it_names_and_nothing_else(
     tmp_path: Path, changes: dict[str, Any], asked: Ask, covered: bool
 ) -> None:
     assert (gate.choose(asked, [parsed(**changes)], process=tmp_path) is not None) is covered
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked", "possible"),
+    [
+        ({}, ask("id"), True),
+        ({}, ask("id", user="bob"), False),
+        ({}, ask("id", user="root", group="root"), True),
+        ({}, ask("id", group="adm"), False),
+        ({}, ask(shell=True), True),
+        ({"commands": ID_U}, ask("id", "-G"), True),
+        ({"commands": ID_U}, ask("/tmp/x/id"), True),
+        ({"commands": ID_U}, ask("id", "-u", user="root", group="root"), True),
+        ({"commands": ID_U}, ask("who"), False),
+        ({"commands": ID_U}, ask("who", login=True), True),
+    ],
+)
+@pytest.mark.usefixtures("people")
+def test_what_sudo_could_read_into_a_rule_is_more_than_a_grant_covers(
+    changes: dict[str, Any], asked: Ask, possible: bool
+) -> None:
+    assert gate.could_match(asked, parsed(**changes)) is possible
 
 
 @pytest.mark.usefixtures("people")
