@@ -182,7 +182,9 @@ async def test_every_error_of_a_policy_is_told_with_its_place(admin: Person, tmp
 
 
 async def test_refusals_of_the_real_server_have_their_status(world: World, admin: Person) -> None:
-    assert (await admin("requests", "show", "req-0")).status == 6
+    assert (await admin("requests", "show", "req-0000")).status == 6
+    # Too short to be meant for one request, whether or not there is one.
+    assert (await admin("requests", "show", "req-0")).status == 65
     assert (await admin("users", "add", "root-admin")).status == 7
     assert (await admin("hosts", "rm", "nothing", "-y")).status == 6
     wrong = await admin("login", "--password-stdin", "--otp", admin.code(), stdin="wrong\n")
