@@ -45,7 +45,7 @@ def test_the_root_part_stays_small_enough_to_read() -> None:
 
 
 # Lines that hold code: neither blank, nor comment, nor docstring.
-ROOT_LINES = 2150
+ROOT_LINES = 2123
 ROOT_MODULE_LINES = 130
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from jit_server.domain.events import Event, EventKind, JsonValue
 from jit_server.domain.grant import Grant
 from jit_server.domain.identity import Host, User
@@ -25,20 +27,7 @@ async def note_request(
     **details: JsonValue,
 ) -> None:
     """Append an event about a request; `user` and `host` are looked up unless they are at hand."""
-    user = user or await tx.people.get(request.user_id)
-    host = host or await tx.hosts.get(request.host_id)
-    await tx.audit.append(
-        Event(
-            at=now,
-            kind=kind,
-            actor=actor,
-            user=user.name if user else "",
-            host=host.name if host else "",
-            role=request.role,
-            request_id=request.request_id,
-            details=details,
-        )
-    )
+    await _note(tx, kind, request, "", actor=actor, now=now, user=user, host=host, details=details)
 
 
 async def note_grant(
@@ -53,8 +42,23 @@ async def note_grant(
     **details: JsonValue,
 ) -> None:
     """Append an event about a grant; `user` and `host` are looked up unless they are at hand."""
-    user = user or await tx.people.get(grant.user_id)
-    host = host or await tx.hosts.get(grant.host_id)
+    await _note(tx, kind, grant, grant.grant_id, actor=actor, now=now, user=user, host=host, details=details)
+
+
+async def _note(
+    tx: Transaction,
+    kind: EventKind,
+    about: AccessRequest | Grant,
+    grant_id: str,
+    *,
+    actor: str,
+    now: int,
+    user: User | None,
+    host: Host | None,
+    details: Mapping[str, JsonValue],
+) -> None:
+    user = user or await tx.people.get(about.user_id)
+    host = host or await tx.hosts.get(about.host_id)
     await tx.audit.append(
         Event(
             at=now,
@@ -62,9 +66,9 @@ async def note_grant(
             actor=actor,
             user=user.name if user else "",
             host=host.name if host else "",
-            role=grant.role,
-            request_id=grant.request_id,
-            grant_id=grant.grant_id,
+            role=about.role,
+            request_id=about.request_id,
+            grant_id=grant_id,
             details=details,
         )
     )
