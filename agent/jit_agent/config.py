@@ -15,7 +15,9 @@ from jit_agent.errors import Misconfigured
 from jit_agent.model import is_id
 
 CONFIG_PATH = Path("/etc/jit/agent.toml")
-_OPTIONAL = ("agent_socket", "sudo_log_address", "enforcer_socket", "state_directory", "spool_limit")
+_OPTIONAL = (
+    "agent_socket", "sudo_log_address", "enforcer_socket", "state_directory", "footprint_directory", "spool_limit",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Config:
     sudo_log_address: tuple[str, int] = ("127.0.0.1", 843)
     enforcer_socket: Path = Path("/run/jit/enforcer.sock")
     state_directory: Path = Path("/var/lib/jit-agent")
+    footprint_directory: Path = Path("/var/lib/jit-footprint")
     spool_limit: int = 200_000
 
     @property

@@ -23,6 +23,7 @@ from jit_agent.connections import Listeners, Service
 from jit_agent.doctor import Doctor, Subject
 from jit_agent.enforcer_link import EnforcerLink
 from jit_agent.errors import Misconfigured, SpoolUnavailable
+from jit_agent.footprints import Footprints
 from jit_agent.link_state import LinkState
 from jit_agent.operations import Operations
 from jit_agent.people import People
@@ -78,7 +79,11 @@ class Daemon:
     ) -> list[Coroutine[Any, Any, object]]:
         works: list[Coroutine[Any, Any, object]] = [_stop_signal(), _watchdog()]
         if reports is not None:
-            works.append(endings.watch(self._enforcer, reports, changed=self._changed, connected=enforcer_back))
+            ended = Bell()
+            works += [
+                endings.watch(self._enforcer, reports, changed=self._changed, connected=enforcer_back, ended=ended),
+                Footprints(self._config.footprint_directory, reports).watch(ended),
+            ]
         if self._session is not None and self._renewal is not None:
             works += [self._session.run(), self._renewal.run()]
         if link is None:

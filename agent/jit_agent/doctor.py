@@ -9,28 +9,13 @@ from datetime import UTC, datetime
 
 from jit_agent.config import Config
 from jit_agent.errors import AgentError
+from jit_agent.host_checks import Check, look
 from jit_agent.link_state import MAX_SKEW_US, LinkState
 from jit_agent.model import HostStatus
-from jit_agent.ports import Clock, Enforcer, Json
+from jit_agent.ports import Clock, Enforcer
 from jit_agent.reports import Reports
-from jit_agent.text import safe
 
 ENROL = "on the server: jitctl hosts enroll-token NAME; then here the command it prints"
-PORTS = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """`fix` is empty when nothing needs mending."""
-
-    name: str
-    ok: bool
-    detail: str
-    fix: str = ""
-
-    def as_json(self) -> Json:
-        fix = "" if self.ok else safe(self.fix)
-        return {"name": self.name, "ok": self.ok, "detail": safe(self.detail), "fix": fix}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +37,11 @@ class Doctor:
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
 
-    async def checks(self) -> list[Check]:
-        """Never raises: what cannot be looked at is a check that failed."""
+    async def checks(self, session: int | None) -> list[Check]:
+        """Never raises: what cannot be looked at is a check that failed.
+
+        `session`: the login session of who asks, 0 outside any; None when that is nobody in particular.
+        """
         subject = self._subject
         checks = [self._enrolment()]
         try:
@@ -64,8 +52,8 @@ class Doctor:
             checks += self._host(status)
         if subject.config.enrolment is not None:
             checks += [self._server(), self._clock(), self._certificate()]
-        checks += [self._spool(), self._sockets(), await asyncio.to_thread(_ports)]
-        return checks
+        checks += [self._spool(), self._sockets()]
+        return checks + await asyncio.to_thread(look, session)
 
     def _enrolment(self) -> Check:
         subject = self._subject
@@ -126,17 +114,6 @@ class Doctor:
             return Check("sockets", True, "the agent's socket and sudo's log port belong to systemd")
         fix = "systemctl enable --now jit-agent.socket jit-sudolog.socket; systemctl restart jit-agent.service"
         return Check("sockets", False, "the agent was started without systemd's sockets", fix)
-
-
-def _ports() -> Check:
-    """Any user could take the log port while it is free if the kernel lets them."""
-    try:
-        with open(PORTS, encoding="ascii") as file:
-            first = int(file.read())
-    except (OSError, ValueError) as e:
-        return Check("ports", False, f"{PORTS} cannot be read: {e}", f"look at {PORTS}")
-    detail = f"ports below {first} are root's"
-    return Check("ports", first > 843, detail, "sysctl net.ipv4.ip_unprivileged_port_start=1024")
 
 
 def _date(at_us: int) -> str:

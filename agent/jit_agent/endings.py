@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 RETRY_S = 1.0
 
 
-async def watch(enforcer: Enforcer, reports: Reports, *, changed: Bell, connected: Bell) -> None:
-    """Watch for ever; rings `connected` when the enforcer is (again) there, `changed` when a grant ended."""
+async def watch(enforcer: Enforcer, reports: Reports, *, changed: Bell, connected: Bell, ended: Bell) -> None:
+    """Watch for ever; rings `connected` when the enforcer is (again) there, `ended` at an end, `changed` at both."""
     complained = False
     while True:
         try:
@@ -27,11 +27,15 @@ async def watch(enforcer: Enforcer, reports: Reports, *, changed: Bell, connecte
                     complained = False
                     if proof is None:
                         connected.ring()
+                        changed.ring()
                         continue
                     await reports.outcome(proof.grant_id, proof)
                     await enforcer.reported(proof.grant_id)
                     log.info("Grant ended: %s, %s, %d µs late", proof.grant_id, proof.reason, proof.late_us)
+                    for one in proof.leftovers:
+                        log.warning("Left behind by %s: process %d: %s", proof.grant_id, one.pid, one.command)
                     changed.ring()
+                    ended.ring()
         except AgentError as e:
             if not complained:
                 log.warning("Endings cannot be watched: %s", e)

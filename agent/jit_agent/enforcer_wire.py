@@ -6,9 +6,23 @@ import json
 from typing import Any
 
 from jit_agent.errors import EnforcerRefused, Malformed
-from jit_agent.model import END_REASONS, Admission, Applied, Command, HostStatus, LiveGrant, Person, Proof, is_id
+from jit_agent.model import (
+    END_REASONS,
+    Admission,
+    Applied,
+    Command,
+    HostStatus,
+    Leftover,
+    LiveGrant,
+    Person,
+    Proof,
+    is_id,
+)
+from jit_agent.text import safe
 
 MAX_PACKET = 65_536
+MAX_LEFTOVERS = 20
+MAX_COMMAND = 1_000
 
 
 def encode(request: dict[str, Any]) -> bytes:
@@ -100,7 +114,15 @@ def parse_proof(value: object) -> Proof:
         killed=_integer(value, "killed"),
         scope_empty=_boolean(value, "scope_empty"),
         rule_removed=_boolean(value, "rule_removed"),
+        leftovers=tuple(_leftover(item) for item in _list(value, "leftovers")[:MAX_LEFTOVERS]),
     )
+
+
+def _leftover(value: object) -> Leftover:
+    if not isinstance(value, dict):
+        raise Malformed("a leftover in the enforcer's proof is not an object")
+    command = safe(_text(value, "command"), MAX_COMMAND)
+    return Leftover(_integer(value, "pid"), command, _boolean(value, "killed"))
 
 
 def _live(value: object) -> LiveGrant:
@@ -118,6 +140,10 @@ def _live(value: object) -> LiveGrant:
         commands=None if commands == "ALL" else tuple(_command(item) for item in _list(value, "commands")),
         shell=_boolean(value, "shell"),
         not_after=_integer(value, "not_after"),
+        until=_integer(value, "until"),
+        once=_boolean(value, "once"),
+        used=_boolean(value, "used"),
+        session=_integer(value, "session"),
         scope=_text(value, "scope"),
         processes=_integer(value, "processes"),
     )

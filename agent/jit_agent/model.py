@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 
 ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_ID = re.compile(r"(usr|hst|req|gnt|ses)-[0-9a-hjkmnp-tv-z]{16}")
+_ID = re.compile(r"(usr|hst|req|gnt|ses|lck)-[0-9a-hjkmnp-tv-z]{16}")
 
-EndReason = Literal["expired", "revoked", "dropped", "stopped", "rebooted"]
-END_REASONS: frozenset[str] = frozenset({"expired", "revoked", "dropped", "stopped", "rebooted"})
+END_REASONS: frozenset[str] = frozenset({"expired", "revoked", "dropped", "stopped", "rebooted", "used"})
 
 
 def is_id(text: str, kind: str) -> bool:
@@ -36,6 +35,14 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """A person, and the login session they speak from as the kernel's audit counts it; 0 where it counts none."""
+
+    person: Person
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """What the person wants sudo to run (SPEC 4.2); `argv` is empty for a shell, or to ask for the role as such."""
 
@@ -48,6 +55,32 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class NewRequest:
+    """What a person asks the server for; `session` and `starts_at` are 0 for any session and for at once."""
+
+    role: str
+    ask: Ask
+    duration_s: int
+    reason: str
+    ticket: str
+    otp: str = field(repr=False)
+    once: bool
+    session: int
+    starts_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """How much longer a live grant shall last, and what the role may want to hear for it."""
+
+    grant_id: str
+    duration_s: int
+    reason: str
+    ticket: str
+    otp: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """One program with exactly these arguments, or with any if `args` is None (SPEC 2.3)."""
 
@@ -57,7 +90,11 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class LiveGrant:
-    """A grant that the enforcer says is in force (LIVE of SPEC 3.2); `commands` None means ALL."""
+    """A grant that the enforcer says is in force (LIVE of SPEC 3.2).
+
+    `commands` None means ALL.  `until` is what the person was promised; a lease has an earlier `not_after` (SPEC 2.6).
+    `used`: the one sudo of a `once` grant was admitted.  `session` 0: any login session of the person's.
+    """
 
     grant_id: str
     revision: int
@@ -69,14 +106,20 @@ class LiveGrant:
     commands: tuple[Command, ...] | None
     shell: bool
     not_after: int
+    until: int
+    once: bool
+    used: bool
+    session: int
     scope: str
     processes: int
 
-    def covers(self, ask: Ask) -> bool:
-        """Whether sudo would let exactly this through by this grant.
+    def covers(self, ask: Ask, session: int) -> bool:
+        """Whether sudo would let exactly this through by this grant, from this login session.
 
         An ask that names neither a command nor a shell is covered by nothing: there is nothing to run.
         """
+        if self.used or self.session not in (0, session):
+            return False
         if (ask.run_as_user, ask.run_as_group) != (self.run_as_user, self.run_as_group):
             return False
         if ask.shell or ask.login:
@@ -95,13 +138,26 @@ class LiveGrant:
         return {
             "grant": self.grant_id, "revision": self.revision, "uid": self.uid, "user": self.user, "role": self.role,
             "run_as_user": self.run_as_user, "run_as_group": self.run_as_group, "commands": commands,
-            "shell": self.shell, "not_after": self.not_after, "scope": self.scope, "processes": self.processes,
+            "shell": self.shell, "not_after": self.not_after, "until": self.until, "once": self.once,
+            "used": self.used, "session": self.session, "scope": self.scope, "processes": self.processes,
         }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
+class Leftover:
+    """A process that had left the scope of its grant, found at the end."""
+
+    pid: int
+    command: str
+    killed: bool
+
+    def as_json(self) -> dict[str, Any]:
+        return {"pid": self.pid, "command": self.command, "killed": self.killed}
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
-    """The enforcer's word that nothing of a grant is left (SPEC 3.3)."""
+    """The enforcer's word that nothing of a grant is left in its scope, and what it found outside (SPEC 3.3)."""
 
     grant_id: str
     revision: int
@@ -111,12 +167,13 @@ class Proof:
     killed: int
     scope_empty: bool
     rule_removed: bool
+    leftovers: tuple[Leftover, ...]
 
     def as_json(self) -> dict[str, Any]:
         return {
             "grant": self.grant_id, "revision": self.revision, "reason": self.reason, "ended_at": self.ended_at,
             "late_us": self.late_us, "killed": self.killed, "scope_empty": self.scope_empty,
-            "rule_removed": self.rule_removed,
+            "rule_removed": self.rule_removed, "leftovers": [one.as_json() for one in self.leftovers],
         }  # fmt: skip
 
 
@@ -219,4 +276,24 @@ class DropAsked:
     person: Person
 
 
-ReportBody = Applied | Refused | Proof | SessionStarted | SessionRejected | SessionEnded | DropAsked
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that is not as it was before the grant."""
+
+    path: str
+    kind: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a grant left behind on the host, among what matters (SPEC 3.6); `truncated`: there was more."""
+
+    grant_id: str
+    before_at: int
+    after_at: int
+    changes: tuple[Change, ...]
+    truncated: bool
+
+
+ReportBody = Applied | Refused | Proof | SessionStarted | SessionRejected | SessionEnded | DropAsked | Footprint

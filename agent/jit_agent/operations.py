@@ -1,28 +1,29 @@
 """What each request of the local socket does (SPEC 4.2).
 
-A person acts for themselves and nobody else; root inside a grant's scope may look at that grant and end it; any other
-root may only ask the doctor.  Ending needs no server (S6), and `in_force` is the enforcer's word, never the server's.
+A person acts for themselves and nobody else; root inside a grant's scope may look at that grant, end it and extend it,
+in its owner's name (REVIEW 14); any other root may only ask the doctor.  Ending needs no server (S6).
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 
+from jit_agent import waiting
 from jit_agent.changes import Bell
 from jit_agent.doctor import Doctor as Examine
 from jit_agent.errors import AgentError, EnforcerRefused, EnforcerUnavailable, ServerUnavailable, SpoolUnavailable
 from jit_agent.link_state import LinkState
-from jit_agent.model import DropAsked, LiveGrant, Person, Proof
+from jit_agent.model import DropAsked, Extension, LiveGrant, Login, NewRequest, Person, Proof
 from jit_agent.peer import Caller, Root, RootInScope
 from jit_agent.people_requests import (
     Cancel,
     Doctor,
     Drop,
+    Extend,
     ListRoles,
     MakeRequest,
     MfaBegin,
@@ -38,14 +39,10 @@ from jit_agent.text import safe
 
 log = logging.getLogger(__name__)
 
-IDLE_S = 10.0
-LOOK_S = 1.0
 MAX_REQUESTS_SIZE = 786_432
 """Bytes of JSON that the requests of a status may have: the 1 MiB of an answer less what its grants may take."""
-GIVE_UP_S = 30.0
-"""How long `wait` tries to reach a server that has not answered it once."""
-_HOPELESS_REQUEST = frozenset({"denied", "cancelled", "lapsed"})
-_HOPELESS_GRANT = frozenset({"ending", "ended", "unconfirmed", "refused"})
+
+Somebody = Login | RootInScope
 
 
 class Operations:
@@ -74,38 +71,34 @@ class Operations:
         """The answer lines; raises `AgentError` for a refusal."""
         match request, who:
             case Doctor(), _:
-                yield {"ok": True, "checks": [check.as_json() for check in await self._examine.checks()]}
-            case Drop(), Person() | RootInScope():
+                session = who.session if isinstance(who, Login) else None
+                yield {"ok": True, "checks": [check.as_json() for check in await self._examine.checks(session)]}
+            case Drop(), Login() | RootInScope():
                 yield {"ok": True, "dropped": await self._drop(who, request.grant)}
-            case Status(), Person() | RootInScope():
+            case Extend(), Login() | RootInScope():
+                yield {"ok": True, "request": await self._extend(who, request)}
+            case Status(), Login() | RootInScope():
                 yield await self._status(who, include_over=request.include_over)
-            case Wait(), Person():
-                async with aclosing(self._wait(who, request.request)) as lines:
+            case Wait(), Login() | RootInScope():
+                async with aclosing(await self._wait(who, request.request)) as lines:
                     async for line in lines:
                         yield line
-            case _, Person():
+            case _, Login():
                 yield await self._for_person(who, request)
             case _, RootInScope():
-                raise AgentError("inside an elevated session only status, drop and doctor work", code="denied")
+                raise AgentError("inside an elevated session only status, extend, drop and doctor work", code="denied")
             case _, Root():
                 raise AgentError("root asks for nothing here", code="denied", hint="run jit as yourself")
 
-    async def _for_person(self, person: Person, request: PeopleRequest) -> Json:
+    async def _for_person(self, who: Login, request: PeopleRequest) -> Json:
+        person = who.person
         match request:
             case Plan():
-                return await self._plan(person, request)
+                return await self._plan(who, request)
             case ListRoles():
                 return {"ok": True, **await self._require_server().plan(person, None, "")}
             case MakeRequest():
-                made = await self._require_server().create_request(
-                    person,
-                    request.ask,
-                    role=request.role,
-                    duration_s=request.duration_s,
-                    reason=request.reason,
-                    ticket=request.ticket,
-                    otp=request.otp,
-                )
+                made = await self._require_server().create_request(person, _new(request, who.session))
                 return {"ok": True, "request": made}
             case Cancel():
                 return {"ok": True, "request": await self._require_server().cancel_request(person, request.request)}
@@ -117,26 +110,26 @@ class Operations:
             case _:
                 raise AgentError("the request asks for nothing the agent knows", code="usage")
 
-    async def _plan(self, person: Person, request: Plan) -> Json:
+    async def _plan(self, who: Login, request: Plan) -> Json:
         """A live grant decides on the host, without the server; the one that lives longest is shown."""
         try:
-            live = [grant for grant in await self._live(person) if grant.covers(request.ask)]
+            live = [grant for grant in await self._live(who) if grant.covers(request.ask, who.session)]
         except EnforcerUnavailable:
             # Without the enforcer nothing is in force that could be used; what may be asked for is still worth showing.
             live = []
         live = [grant for grant in live if request.role in ("", grant.role)]
         if live:
-            best = max(live, key=lambda grant: grant.not_after)
+            best = max(live, key=lambda grant: grant.until)
             return {"ok": True, "live": best.as_json(), "choices": [], "refusals": [], "mfa_enrolled": True}
-        plan = await self._require_server().plan(person, request.ask, request.role)
+        plan = await self._require_server().plan(who.person, request.ask, request.role)
         return {"ok": True, "live": None, **plan}
 
-    async def _status(self, who: Person | RootInScope, *, include_over: bool) -> Json:
+    async def _status(self, who: Somebody, *, include_over: bool) -> Json:
         state = self._state()
         answer: Json = {
             "ok": True,
             "host": self._host_name,
-            "server": {"connected": state.connected, "error": safe(state.error)},
+            "server": _server(state, state.error),
             "enforcer": {"connected": True, "error": ""},
             "live": [],
             "requests": [],
@@ -145,25 +138,23 @@ class Operations:
             answer["live"] = [grant.as_json() for grant in await self._live(who)]
         except EnforcerUnavailable as e:
             answer["enforcer"] = {"connected": False, "error": safe(str(e))}
-        if isinstance(who, Person) and self._server is not None:
+        if isinstance(who, Login) and self._server is not None:
             try:
-                answer["requests"] = _fitting(await self._server.list_mine(who, include_over=include_over))
+                answer["requests"] = _fitting(await self._server.list_mine(who.person, include_over=include_over))
             except ServerUnavailable as e:
-                answer["server"] = {"connected": False, "error": safe(str(e))}
+                answer["server"] = _server(state, str(e)) | {"connected": False}
             except AgentError as e:
                 # What is in force is told nevertheless: who wants to give it back looks here first (S6).
                 if not answer["live"]:
                     raise
-                answer["server"] = {"connected": state.connected, "error": safe(str(e))}
+                answer["server"] = _server(state, str(e))
         return answer
 
-    async def _drop(self, who: Person | RootInScope, wanted: str) -> list[Json]:
+    async def _drop(self, who: Somebody, wanted: str) -> list[Json]:
         """The enforcer first: a right that is given back is gone before anybody is told (S6)."""
-        live = [g for g in await self._live(who) if not wanted or _names(wanted, g.grant_id)]
-        if wanted and not live:
-            raise AgentError(f"you have no live grant {wanted[:40]!a} here", code="not_found", hint="see: jit status")
-        if wanted and len(live) > 1:
-            raise AgentError(f"{wanted[:40]!a} names {len(live)} grants", code="usage", hint="type more of the id")
+        live = await self._live(who)
+        if wanted:
+            live = [_named(live, wanted)]
         proofs = []
         for grant in live:
             proof = await self._end(grant)
@@ -191,89 +182,34 @@ class Operations:
             # The end itself stays with the enforcer until it is stored; only who asked for it is lost.
             log.error("A drop cannot be reported: %s", e)
 
-    async def _wait(self, person: Person, request_id: str) -> AsyncGenerator[Json, None]:
-        """Lines until the request is in force here or never will be; a server that restarts is waited for."""
-        watch = _Watch(self._require_server(), person, request_id, self._changed)
-        task = asyncio.create_task(watch.run())
-        loop = asyncio.get_running_loop()
-        said, said_at = None, loop.time()
-        try:
-            while True:
-                # Both are read before the look, so what happens meanwhile is looked at once more.
-                seen, ended = self._changed.count, task.done()
-                line = await self._line(watch)
-                if line is not None and line != said:
-                    said, said_at = line, loop.time()
-                    yield line
-                    if line["in_force"] or _hopeless(line["request"]):
-                        return
-                elif loop.time() - said_at >= IDLE_S:
-                    said_at = loop.time()
-                    yield {}
-                if ended:
-                    task.result()
-                    raise ServerUnavailable("the server ended the wait before the request was decided")
-                # The enforcer's state also changes without a bell, when somebody else spoke to it.
-                await self._changed.wait_beyond(seen, timeout_s=LOOK_S)
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    async def _extend(self, who: Somebody, request: Extend) -> Json:
+        """The owner's policy decides on the server; which grant is meant is decided here, where it lives."""
+        server = self._require_server()
+        grant = _named(await self._live(who), request.grant)
+        extension = Extension(
+            grant.grant_id, duration_s=request.duration_s, reason=request.reason, ticket=request.ticket, otp=request.otp
+        )
+        return await server.extend_grant(_owner(who, grant), extension)
 
-    async def _line(self, watch: _Watch) -> Json | None:
-        request = watch.request
-        if request is None:
-            return None
-        in_force = False
-        if request["grant"] is not None and request["grant"]["state"] not in _HOPELESS_GRANT:
-            try:
-                live = {grant.grant_id for grant in await self._live(watch.person)}
-            except EnforcerUnavailable:
-                live = set()
-            in_force = request["grant"]["grant_id"] in live
-        return {"ok": True, "request": request, "in_force": in_force}
+    async def _wait(self, who: Somebody, request_id: str) -> AsyncGenerator[Json, None]:
+        """As the person, or, inside a grant's scope, for what extends that grant."""
+        only = "" if isinstance(who, Login) else who.grant_id
+        person = who.person if isinstance(who, Login) else _owner(who, _named(await self._live(who), ""))
+        live = partial(self._live, who)
+        return waiting.lines(
+            self._require_server(), person, request_id, live=live, changed=self._changed, only_extending=only
+        )
 
-    async def _live(self, who: Person | RootInScope) -> list[LiveGrant]:
+    async def _live(self, who: Somebody) -> list[LiveGrant]:
         live = (await self._enforcer.status()).live
         if isinstance(who, RootInScope):
             return [grant for grant in live if grant.grant_id == who.grant_id]
-        return [grant for grant in live if grant.uid == who.uid]
+        return [grant for grant in live if grant.uid == who.person.uid]
 
     def _require_server(self) -> Server:
         if self._server is None:
             raise AgentError(self._state().error, code="unavailable", hint="see: jit doctor")
         return self._server
-
-
-class _Watch:
-    """The newest word of the server about one request; keeps asking while the server is away."""
-
-    def __init__(self, server: Server, person: Person, request_id: str, changed: Bell) -> None:
-        self._server = server
-        self.person = person
-        self._request_id = request_id
-        self._changed = changed
-        self.request: Json | None = None
-
-    async def run(self) -> None:
-        """Until the request can change no more; raises `AgentError` when the server refuses, or never answered."""
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + GIVE_UP_S
-        try:
-            while True:
-                try:
-                    async for request in self._server.watch_request(self.person, self._request_id):
-                        self.request = request
-                        # A prefix may name something else later; from now on it is this request.
-                        self._request_id = request["request_id"]
-                        self._changed.ring()
-                    if self.request is not None and _hopeless(self.request):
-                        return
-                except ServerUnavailable:
-                    if self.request is None and loop.time() >= give_up_at:
-                        raise
-                await asyncio.sleep(random.uniform(0.3, 1.5))  # noqa: S311 (spreads load, guards nothing)
-        finally:
-            self._changed.ring()
 
 
 def _fitting(requests: list[Json]) -> list[Json]:
@@ -288,11 +224,42 @@ def _fitting(requests: list[Json]) -> list[Json]:
     return requests
 
 
-def _names(wanted: str, grant_id: str) -> bool:
-    return grant_id.startswith(wanted) or grant_id.removeprefix("gnt-").startswith(wanted)
+def _new(request: MakeRequest, session: int) -> NewRequest:
+    """What the server is asked; raises `AgentError` for a login session that the kernel does not know."""
+    if request.this_session and not session:
+        raise AgentError(
+            "this host does not track login sessions, or no login started this one",
+            code="config",
+            hint="ask without --this-session; jit doctor says more",
+        )
+    return NewRequest(
+        role=request.role,
+        ask=request.ask,
+        duration_s=request.duration_s,
+        reason=request.reason,
+        ticket=request.ticket,
+        otp=request.otp,
+        once=request.once,
+        session=session if request.this_session else 0,
+        starts_at=request.starts_at,
+    )
 
 
-def _hopeless(request: Json) -> bool:
-    """It is not in force and never will be."""
-    grant = request["grant"]
-    return request["state"] in _HOPELESS_REQUEST or (grant is not None and grant["state"] in _HOPELESS_GRANT)
+def _server(state: LinkState, error: str) -> Json:
+    return {"connected": state.connected, "error": safe(error), "since": state.since}
+
+
+def _owner(who: Somebody, grant: LiveGrant) -> Person:
+    return who.person if isinstance(who, Login) else Person(grant.uid, grant.user)
+
+
+def _named(live: Sequence[LiveGrant], wanted: str) -> LiveGrant:
+    """The one grant that an id or a prefix of one names, or that there is; raises `AgentError`."""
+    found = [g for g in live if g.grant_id.startswith(wanted) or g.grant_id.removeprefix("gnt-").startswith(wanted)]
+    if not found:
+        what = f"grant {wanted[:40]!a}" if wanted else "grant"
+        raise AgentError(f"you have no live {what} here", code="not_found", hint="see: jit status")
+    if len(found) > 1:
+        names = f"{wanted[:40]!a} names {len(found)} grants" if wanted else f"you have {len(found)} live grants here"
+        raise AgentError(names, code="usage", hint="type more of the id")
+    return found[0]

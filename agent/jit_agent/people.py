@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from asyncio.trsock import TransportSocket
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -37,12 +38,13 @@ class People:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Handle one connection; never raises for anything the peer does."""
-        pid, uid = peer.credentials(writer.get_extra_info("socket"))
+        connection = writer.get_extra_info("socket")
+        uid = peer.uid_of(connection)
         self._open[uid] += 1
         try:
             if self._open[uid] > MAX_PER_UID or self._open.total() > MAX_CONNECTIONS:
                 raise AgentError("the agent has too many open requests", code="try_again", hint="try again in a moment")
-            async with aclosing(self._answers(pid, uid, reader)) as answers:
+            async with aclosing(self._answers(connection, reader)) as answers:
                 async for answer in answers:
                     await _write(writer, answer)
         except AgentError as e:
@@ -59,10 +61,12 @@ class People:
                 del self._open[uid]
             writer.close()
 
-    async def _answers(self, pid: int, uid: int, reader: asyncio.StreamReader) -> AsyncGenerator[dict[str, Any], None]:
+    async def _answers(
+        self, connection: TransportSocket, reader: asyncio.StreamReader
+    ) -> AsyncGenerator[dict[str, Any], None]:
         untrusted_line = await _read_line(reader)
         request = people_requests.parse(untrusted_line)
-        who = await peer.caller(pid, uid)
+        who = await peer.caller(connection)
         async with aclosing(self._operations.perform(who, request)) as answers:
             async for answer in answers:
                 yield answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from jit_agent.errors import AgentError, Malformed
@@ -16,6 +16,8 @@ MAX_TICKET = 200
 MAX_NAME = 256
 MAX_SECRET = 256
 MAX_DURATION_S = 366 * 86_400
+MAX_INSTANT = 2**53
+"""µs UTC: the year 2255, and the largest number every JSON reader agrees on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,21 @@ class MakeRequest:
     duration_s: int
     reason: str
     ticket: str
-    otp: str
+    otp: str = field(repr=False)
+    once: bool
+    this_session: bool
+    starts_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Extend:
+    """`grant` is an id, a prefix of one, or empty for the only one the person has."""
+
+    grant: str
+    duration_s: int
+    reason: str
+    ticket: str
+    otp: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +93,7 @@ class Doctor:
     pass
 
 
-PeopleRequest = Plan | MakeRequest | Wait | ListRoles | Status | Cancel | Drop | MfaBegin | MfaConfirm | Doctor
+PeopleRequest = Plan | MakeRequest | Extend | Wait | ListRoles | Status | Cancel | Drop | MfaBegin | MfaConfirm | Doctor
 
 
 def parse(untrusted_line: bytes) -> PeopleRequest:
@@ -102,6 +118,17 @@ def _request(table: _Table) -> PeopleRequest:
             return MakeRequest(
                 role=table.text("role", MAX_NAME),
                 ask=_ask(table.object("ask")),
+                duration_s=table.integer("duration_s", MAX_DURATION_S),
+                reason=table.text("reason", MAX_REASON, default=""),
+                ticket=table.text("ticket", MAX_TICKET, default=""),
+                otp=table.text("otp", MAX_SECRET, default=""),
+                once=table.boolean("once"),
+                this_session=table.boolean("this_session"),
+                starts_at=table.integer("starts_at", MAX_INSTANT),
+            )
+        case "extend":
+            return Extend(
+                grant=table.text("grant", MAX_NAME, default=""),
                 duration_s=table.integer("duration_s", MAX_DURATION_S),
                 reason=table.text("reason", MAX_REASON, default=""),
                 ticket=table.text("ticket", MAX_TICKET, default=""),

@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol
 
-from jit_agent.model import Admission, Applied, Ask, HostStatus, Person, Proof, SignedGrant
+from jit_agent.model import (
+    Admission,
+    Applied,
+    Ask,
+    Extension,
+    HostStatus,
+    NewRequest,
+    Person,
+    Proof,
+    SignedGrant,
+)
 
 Json = dict[str, Any]
 
@@ -55,9 +65,11 @@ class Server(Protocol):
 
     async def plan(self, person: Person, ask: Ask | None, role: str) -> Json: ...
 
-    async def create_request(
-        self, person: Person, ask: Ask, *, role: str, duration_s: int, reason: str, ticket: str, otp: str
-    ) -> Json: ...
+    async def create_request(self, person: Person, new: NewRequest) -> Json: ...
+
+    async def extend_grant(self, person: Person, extension: Extension) -> Json:
+        """The request to let a live grant last longer; approved already when the role's maximum is not passed."""
+        ...
 
     def watch_request(self, person: Person, request_id: str) -> AsyncGenerator[Json, None]:
         """The request now and at each change; ends when it can change no more."""

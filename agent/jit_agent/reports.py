@@ -12,11 +12,23 @@ from typing import TypeVar
 
 from jit_agent import wire
 from jit_agent.changes import Bell
-from jit_agent.model import Applied, DropAsked, Proof, Refused, SessionEnded, SessionRejected, SessionStarted
+from jit_agent.model import (
+    Applied,
+    DropAsked,
+    Footprint,
+    Proof,
+    Refused,
+    SessionEnded,
+    SessionRejected,
+    SessionStarted,
+)
 from jit_agent.ports import Clock
 from jit_agent.spool import OUTCOME_KEPT_US, Outcome, Spool
 
 T = TypeVar("T")
+
+TOO_LATE = frozenset({"replayed", "expired"})
+"""What the enforcer says of a grant that is over (SPEC 3.4)."""
 
 
 class Reports:
@@ -53,13 +65,21 @@ class Reports:
     async def outcome(self, grant_id: str, outcome: Applied | Refused | Proof) -> None:
         """Record what became of a revision; the same outcome twice is one report."""
         kind: Outcome = "applied"
-        at = self._clock.now_us()
+        at, too_late = self._clock.now_us(), False
         if isinstance(outcome, Refused):
-            kind = "refused"
+            kind, too_late = "refused", outcome.code in TOO_LATE
         elif isinstance(outcome, Proof):
             kind, at = "ended", outcome.ended_at
         body = wire.encode_report(outcome, grant_id=grant_id, at=at)
-        await self._store(lambda: self._spool.append_outcome(grant_id, outcome.revision, kind, body, at=at))
+        await self._store(
+            lambda: self._spool.append_outcome(grant_id, outcome.revision, kind, body, at=at, too_late=too_late)
+        )
+
+    async def footprint(self, found: Footprint) -> None:
+        """Record what a grant left behind, each look once: a grant may be looked at again after a reboot."""
+        at = self._clock.now_us()
+        body = wire.encode_report(found, grant_id=found.grant_id, at=at)
+        await self._store(lambda: self._spool.append_outcome(found.grant_id, found.after_at, "footprint", body, at=at))
 
     async def settled(self, listed: Sequence[str]) -> None:
         """The desired state is in force; what is known of grants long over may go."""
@@ -95,6 +115,10 @@ class Reports:
 
     async def acknowledge(self, sequence: int) -> None:
         await self._run(lambda: self._spool.acknowledge(sequence))
+
+    async def agree(self, kept: int) -> bool:
+        """The server's first word of what it keeps; whether the spool has a new id since (see `Spool.agree`)."""
+        return await self._run(lambda: self._spool.agree(kept))
 
     async def _store(self, work: Callable[[], int | None]) -> None:
         if await self._run(work) is not None:

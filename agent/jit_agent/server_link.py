@@ -21,10 +21,10 @@ os.environ.setdefault(
 import grpc
 import grpc.aio
 
-from jit_agent import wire
+from jit_agent import people_wire, wire
 from jit_agent.errors import AgentError, Malformed, ServerUnavailable
 from jit_agent.identity import Identity
-from jit_agent.model import Ask, Enrolled, Person
+from jit_agent.model import Ask, Enrolled, Extension, NewRequest, Person
 from jit_agent.ports import Json
 from jit_protos.v1 import host_pb2, host_pb2_grpc
 
@@ -111,22 +111,16 @@ class ServerLink:
     async def plan(self, person: Person, ask: Ask | None, role: str) -> Json:
         request = host_pb2.PlanRequest(user=wire.local_user(person), role=role)
         if ask is not None:
-            request.ask.CopyFrom(wire.ask_message(ask))
-        return await self._call(self._stub.Plan(request, timeout=CALL_S), wire.plan_json)
+            request.ask.CopyFrom(people_wire.ask_message(ask))
+        return await self._call(self._stub.Plan(request, timeout=CALL_S), people_wire.plan_json)
 
-    async def create_request(
-        self, person: Person, ask: Ask, *, role: str, duration_s: int, reason: str, ticket: str, otp: str
-    ) -> Json:
-        request = host_pb2.CreateRequestRequest(
-            user=wire.local_user(person),
-            role=role,
-            ask=wire.ask_message(ask),
-            duration_s=duration_s,
-            reason=reason,
-            ticket=ticket,
-            otp=otp,
-        )
-        return await self._call(self._stub.CreateRequest(request, timeout=CALL_S), wire.request_json)
+    async def create_request(self, person: Person, new: NewRequest) -> Json:
+        request = people_wire.create_message(person, new)
+        return await self._call(self._stub.CreateRequest(request, timeout=CALL_S), people_wire.request_json)
+
+    async def extend_grant(self, person: Person, extension: Extension) -> Json:
+        request = people_wire.extend_message(person, extension)
+        return await self._call(self._stub.ExtendGrant(request, timeout=CALL_S), people_wire.request_json)
 
     async def watch_request(self, person: Person, request_id: str) -> AsyncGenerator[Json, None]:
         reference = host_pb2.LocalRequestRef(user=wire.local_user(person), request_id=request_id)
@@ -134,23 +128,24 @@ class ServerLink:
         try:
             with failures_as_errors():
                 async for message in call:
-                    yield wire.request_json(message)
+                    yield people_wire.request_json(message)
         finally:
             call.cancel()
 
     async def cancel_request(self, person: Person, request_id: str) -> Json:
         reference = host_pb2.LocalRequestRef(user=wire.local_user(person), request_id=request_id)
-        return await self._call(self._stub.CancelRequest(reference, timeout=CALL_S), wire.request_json)
+        return await self._call(self._stub.CancelRequest(reference, timeout=CALL_S), people_wire.request_json)
 
     async def list_mine(self, person: Person, *, include_over: bool) -> list[Json]:
         request = host_pb2.ListMineRequest(user=wire.local_user(person), all=include_over)
         return await self._call(
-            self._stub.ListMine(request, timeout=CALL_S), lambda answer: [wire.request_json(r) for r in answer.requests]
+            self._stub.ListMine(request, timeout=CALL_S),
+            lambda answer: [people_wire.request_json(r) for r in answer.requests],
         )
 
     async def begin_totp(self, person: Person, token: str) -> Json:
         request = host_pb2.LocalBeginTotpRequest(user=wire.local_user(person), token=token)
-        return await self._call(self._stub.BeginTotp(request, timeout=CALL_S), wire.totp_json)
+        return await self._call(self._stub.BeginTotp(request, timeout=CALL_S), people_wire.totp_json)
 
     async def confirm_totp(self, person: Person, token: str, otp: str) -> None:
         request = host_pb2.LocalConfirmTotpRequest(user=wire.local_user(person), token=token, otp=otp)

@@ -10,6 +10,8 @@ import asyncio
 import logging
 import random
 from collections.abc import Coroutine
+from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jit_agent import __version__, desired, wire
@@ -18,6 +20,7 @@ from jit_agent.errors import AgentError, Malformed
 from jit_agent.link_state import LinkState
 from jit_agent.model import DesiredState
 from jit_agent.ports import Clock, Enforcer
+from jit_agent.report_flow import ReportFlow
 from jit_agent.reports import Reports
 from jit_agent.server_link import ServerLink, failures_as_errors
 from jit_agent.text import safe
@@ -29,15 +32,17 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 30.0
 PROBLEMS_S = 30.0
-"""How often the host is looked at for problems that came or went; the server hears of them in a new hello."""
+"""How often the host is looked at for problems; the server hears of them in a new hello."""
+MENDED_S = 5.0
+"""How often while it has some: people wait for them to go."""
+LOOK_AFTER_S = 0.2
 IDLE_S = 60.0
 FIRST_RETRY_S = 0.5
-LAST_RETRY_S = 15.0
+LAST_RETRY_S = 10.0
+LEASE_RETRY_S = 1.0
+"""A lease runs out while the server is not heard (SPEC 2.6), so a host that holds one comes back sooner."""
 STEADY_S = 5.0
-BATCH = 100
 MAX_PROBLEMS = 50
-WINDOW = 1_000
-"""Reports sent and not yet kept; more wait in the spool."""
 
 Facts = tuple[str, str, tuple[str, ...]]
 """Boot id, sudo version and problems, as a hello tells them."""
@@ -83,8 +88,20 @@ class ServerSession:
             self.state.down(self._clock.now_us(), reason)
             # A stream that was taken and broken off at once is no better than one that was refused.
             attempt = 0 if loop.time() - started >= STEADY_S else attempt + 1
-            longest = min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(attempt, 10))
+            longest = longest_pause(attempt, lease=await self._holds_lease())
             await asyncio.sleep(random.uniform(longest / 4, longest))  # noqa: S311 (spreads load, guards nothing)
+
+    async def _holds_lease(self) -> bool:
+        try:
+            return any(grant.not_after < grant.until for grant in (await self._enforcer.status()).live)
+        except AgentError:
+            return False
+
+
+def longest_pause(attempt: int, *, lease: bool) -> float:
+    """Seconds to wait at most before the next stream, after so many that did not last."""
+    longest = min(LAST_RETRY_S, FIRST_RETRY_S * 1.5 ** min(attempt, 10))
+    return min(longest, LEASE_RETRY_S) if lease else longest
 
 
 class _Stream:
@@ -101,9 +118,12 @@ class _Stream:
         self._applied = applied
         self._facts: Facts = ("", "", ())
         self._desired: DesiredState | None = None
-        self._settled: int | None = None
-        self._sent = reports.acknowledged
+        self._states = 0
+        """Desired states heard."""
+        self._settled: tuple[int, int] | None = None
+        """The newest of them that is settled, and its generation."""
         self._to_send = Bell()
+        self._flow = ReportFlow(reports, self._to_send)
         self._to_settle = Bell()
 
     async def run(self, enforcer_back: Bell) -> str:
@@ -114,10 +134,11 @@ class _Stream:
             return await _first_to_end(
                 self._receive(call),
                 self._send(call),
-                self._settle(),
+                self._settle(enforcer_back),
+                self._flow.keep(),
                 _forward(self._reports.stored, self._to_send),
                 _forward(enforcer_back, self._to_settle),
-                self._end_when_the_host_changes(enforcer_back),
+                self._end_when_the_host_changes(),
                 self._end_when_the_certificate_changes(),
             )
         finally:
@@ -126,24 +147,20 @@ class _Stream:
     async def _receive(self, call: SessionCall) -> str:
         with failures_as_errors():
             async for message in call:
-                await self._take(message)
+                self._take(message)
         return "the server ended the stream"
 
-    async def _take(self, message: ServerMessage) -> None:
+    def _take(self, message: ServerMessage) -> None:
         if not self._state.connected:
             self._state.up(self._clock.now_us())
             log.info("Connected to the server")
         match message.WhichOneof("body"):
             case "desired":
                 self._desired = wire.parse_desired(message.desired)
+                self._states += 1
                 self._to_settle.ring()
             case "kept":
-                # It may keep more than this stream sent: a crash of ours can lose its word, never its reports.
-                if message.kept.sequence > self._reports.last:
-                    raise Malformed("the server keeps reports that were never made")
-                await self._reports.acknowledge(message.kept.sequence)
-                self._sent = max(self._sent, message.kept.sequence)
-                self._to_send.ring()
+                self._flow.hear(message.kept.sequence)
             case "time":
                 self._state.skew_us = self._clock.now_us() - wire.parse_server_time(message.time)
             case _:
@@ -172,49 +189,61 @@ class _Stream:
             seen = self._to_send.count
             # Read before the reports are: what a settled state reported is sent before it is called settled.
             settled = self._settled
-            await self._send_reports(call)
+            async with aclosing(self._flow.unsent()) as reports:
+                async for sequence, encoded in reports:
+                    await call.write(wire.report_message(sequence, encoded))
             if settled is not None and settled != told:
-                await call.write(wire.settled_message(settled))
+                await call.write(wire.settled_message(settled[1]))
                 told = settled
             if loop.time() >= heartbeat_at:
                 await call.write(wire.heartbeat_message(self._clock.now_us()))
                 heartbeat_at = loop.time() + HEARTBEAT_S
             await self._to_send.wait_beyond(seen, timeout_s=max(0.0, heartbeat_at - loop.time()))
 
-    async def _send_reports(self, call: SessionCall) -> None:
-        while (room := WINDOW - (self._sent - self._reports.acknowledged)) > 0:
-            batch = await self._reports.pending(self._sent, min(BATCH, room))
-            for sequence, encoded in batch:
-                # Counted as sent before it is: the server may keep it before write returns.
-                self._sent = sequence
-                await call.write(wire.report_message(sequence, encoded))
-            if not batch:
-                return
-
-    async def _settle(self) -> str:
+    async def _settle(self, enforcer_back: Bell) -> str:
         """Settle the newest desired state when it comes and when the enforcer came back; again until it is settled."""
-        seen, pause, due = 0, FIRST_RETRY_S, False
+        seen, pause, due, mended = 0, FIRST_RETRY_S, False, -1
         while True:
             await self._to_settle.wait_beyond(seen, timeout_s=pause if due else IDLE_S)
-            if self._desired is None or not (due or self._to_settle.count > seen):
+            rung, seen = self._to_settle.count > seen, self._to_settle.count
+            if self._desired is None or not (due or rung):
+                # What rang is heard all the same: a wait that returns at once never lets go of the event loop.
                 continue
-            seen, wanted = self._to_settle.count, self._desired
+            back, wanted, state = enforcer_back.count, self._desired, self._states
             try:
-                await desired.settle(wanted, self._enforcer, self._reports)
+                settled = await desired.settle(
+                    wanted,
+                    self._enforcer,
+                    self._reports,
+                    # A new stream, an enforcer that was away, a failure: what was done before is not relied on.
+                    everything=mended != back,
+                    superseded=partial(self._newer_than, state),
+                    applied=self._applied.ring,
+                )
             except AgentError as e:
                 log.warning("Desired state %d is not settled: %s", wanted.generation, safe(str(e)))
-                due, pause = True, min(LAST_RETRY_S, pause * random.uniform(1.5, 2))  # noqa: S311 (jitter)
+                due, mended, pause = True, -1, min(LAST_RETRY_S, pause * random.uniform(1.5, 2))  # noqa: S311 (jitter)
                 continue
-            due, pause = False, FIRST_RETRY_S
-            self._settled = wanted.generation
+            if not settled:
+                # The newer one has rung already, and is next.
+                continue
+            due, pause, mended = False, FIRST_RETRY_S, back
+            self._settled = state, wanted.generation
             self._applied.ring()
             self._to_send.ring()
 
-    async def _end_when_the_host_changes(self, enforcer_back: Bell) -> str:
-        seen = enforcer_back.count
+    def _newer_than(self, state: int) -> bool:
+        return self._states > state
+
+    async def _end_when_the_host_changes(self) -> str:
+        """Looks after ends and applied grants too: a host that can no longer keep grants ends or refuses them."""
+        seen = self._applied.count
         while await self._look() == self._facts:
-            await enforcer_back.wait_beyond(seen, timeout_s=PROBLEMS_S)
-            seen = enforcer_back.count
+            has_problems = bool(self._facts[2])
+            await self._applied.wait_beyond(seen, timeout_s=MENDED_S if has_problems else PROBLEMS_S)
+            # Many grants come and go together, and one look is enough for them.
+            await asyncio.sleep(LOOK_AFTER_S)
+            seen = self._applied.count
         return "the host changed"
 
     async def _end_when_the_certificate_changes(self) -> str:

@@ -1,7 +1,10 @@
 """The durable spool: what the host knows and the server has not confirmed (SPEC 5.3, S7).
 
 * A report gets the next number, from 1 and without gaps, in the transaction that stores it; it stays until the server
-  said `kept`.  A crash at any instant leaves a prefix of what was appended.
+  said `kept`, and the newest of those stay longer, for a server that was restored from a backup and lost them.  A crash
+  at any instant leaves a prefix of what was appended.
+* A server whose first word does not fit these numbers gets what it lacks again, under a new spool id where the old
+  numbers cannot go on.
 * A sudo session is opened here before its command may run, so a full disk refuses it (S5), and a session that a crash
   of the agent cut off is known at the next start.
 * What became of a revision of a grant is remembered, so that it is reported once however often the same desired state
@@ -21,9 +24,12 @@ from typing import Literal, TypeVar
 
 from jit_agent.errors import SpoolUnavailable
 
-Outcome = Literal["applied", "refused", "ended"]
+Outcome = Literal["applied", "refused", "ended", "footprint"]
 OUTCOME_KEPT_US = 90 * 86_400 * 1_000_000
 """Longer than any grant lives."""
+
+KEPT_LONGER = 10_000
+"""Reports that stay after the server has them."""
 
 # Room that sessions may not use, so that the end of a grant can be reported when the spool is full of sessions.
 _RESERVE = 1_000
@@ -46,9 +52,10 @@ T = TypeVar("T")
 class Spool:
     """One file; opened for one host id, a spool of another host is put aside under its id."""
 
-    def __init__(self, path: Path, host_id: str, *, limit: int = 200_000) -> None:
+    def __init__(self, path: Path, host_id: str, *, limit: int = 200_000, kept_longer: int = KEPT_LONGER) -> None:
         """Open or make it; raises `SpoolUnavailable`."""
         self._limit = limit
+        self._kept_longer = kept_longer
         self._last = 0
         try:
             self._db = _open(path)
@@ -85,19 +92,24 @@ class Spool:
         """Store one report durably and return its number."""
         return self._transact(lambda: self._append(body))
 
-    def append_outcome(self, grant_id: str, revision: int, outcome: Outcome, body: bytes, *, at: int) -> int | None:
+    def append_outcome(
+        self, grant_id: str, revision: int, outcome: Outcome, body: bytes, *, at: int, too_late: bool = False
+    ) -> int | None:
         """Store what became of a revision, unless it is already told; None then.
 
-        A refusal after the same revision was in force, or after the grant's end, is no news: applying again what has
-        ended is refused, and that is how it must be.
+        A refusal is no news when it is of the newest revision that was in force, or `too_late`, after the grant's end:
+        applying again what has ended is refused, and that is how it must be.  That a newer revision is in force is news
+        to a server that was restored from a backup.
         """
 
         def work() -> int | None:
             told = self._db.execute("select revision, outcome from outcome where grant_id = ?", (grant_id,)).fetchall()
             if (revision, outcome) in told:
                 return None
-            if outcome == "refused" and any(old == revision or what == "ended" for old, what in told):
-                return None
+            if outcome == "refused":
+                newest = max((old for old, what in told if what == "applied"), default=0)
+                if newest == revision or (too_late and any(what == "ended" for _, what in told)):
+                    return None
             self._db.execute("insert into outcome values (?, ?, ?, ?)", (grant_id, revision, outcome, at))
             return self._append(body)
 
@@ -138,9 +150,10 @@ class Spool:
         return self._transact(lambda: self._db.execute("select session_id, grant_id from session").fetchall())
 
     def pending(self, after: int, limit: int) -> list[tuple[int, bytes]]:
-        """Up to `limit` stored reports with a number above `after`, in order."""
+        """Up to `limit` reports that the server has not confirmed, with a number above `after`, in order."""
         query = "select sequence, body from report where sequence > ? order by sequence limit ?"
-        return self._transact(lambda: self._db.execute(query, (after, limit)).fetchall())
+        first = max(after, self._acknowledged)
+        return self._transact(lambda: self._db.execute(query, (first, limit)).fetchall())
 
     def acknowledge(self, sequence: int) -> None:
         """The server keeps everything up to `sequence`; numbers we never gave are cut to the last we did."""
@@ -150,10 +163,43 @@ class Spool:
 
         def work() -> None:
             self._db.execute("update spool set acknowledged = ?", (upto,))
-            self._db.execute("delete from report where sequence <= ?", (upto,))
+            self._db.execute("delete from report where sequence <= ?", (upto - self._kept_longer,))
 
         self._transact(work)
         self._acknowledged = upto
+
+    def agree(self, kept: int) -> bool:
+        """Take the server's word of how much of this spool it keeps, at the beginning of a stream.
+
+        Less than it once said: it was restored from a backup, and is told again.  More than we ever told: this file
+        was.  Returns whether the reports it lacks have new numbers, under a new spool id.
+        """
+        if self._acknowledged <= kept <= self._last:
+            self.acknowledge(kept)
+            return False
+        oldest = self._transact(lambda: self._db.execute("select min(sequence) from report").fetchone()[0])
+        if kept < self._acknowledged and oldest is not None and oldest <= kept + 1:
+            self._transact(lambda: self._db.execute("update spool set acknowledged = ?", (kept,)))
+            self._acknowledged = kept
+            return False
+        self._begin_anew(after=kept if kept < self._acknowledged else self._acknowledged)
+        return True
+
+    def _begin_anew(self, *, after: int) -> None:
+        """Give the reports with a number above `after` the numbers from 1 of a new spool."""
+        new_id = secrets.token_hex(16)
+
+        def work() -> int:
+            self._db.execute("delete from report where sequence <= ?", (after,))
+            oldest, count = self._db.execute("select min(sequence), count(*) from report").fetchone()
+            # By way of negative numbers, so that no report meets another's number.
+            self._db.execute("update report set sequence = ? - sequence", ((oldest or 1) - 1,))
+            self._db.execute("update report set sequence = -sequence")
+            self._db.execute("update spool set id = ?, acknowledged = 0", (new_id,))
+            return int(count)
+
+        last = self._transact(work)
+        self.spool_id, self._acknowledged, self._last = new_id, 0, last
 
     def _append(self, body: bytes) -> int:
         if self._last - self._acknowledged >= self._limit:

@@ -1,21 +1,21 @@
-"""Protobuf messages to the agent's values and back; SPEC 4.2's JSON is the values people see.
+"""The host's stream and enrolment: protobuf messages to the agent's values and back (SPEC 5).
 
-Beside `server_link` and `enroll`, which hold the stubs, no module sees a protobuf message.  What comes in is refused
-(`Malformed`) when a required field is absent, a time is zero, or an enum has a value we do not know.
+Beside `people_wire`, and `server_link` and `enroll`, which hold the stubs, no module sees a protobuf message.  What
+comes in is refused (`Malformed`) when a required field is absent or a time is zero.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, assert_never
+from typing import assert_never
 
 from jit_agent.errors import Malformed
 from jit_agent.model import (
     Applied,
-    Ask,
     DesiredState,
     DropAsked,
     Enrolled,
+    Footprint,
     Person,
     Proof,
     Refused,
@@ -26,11 +26,11 @@ from jit_agent.model import (
     SignedGrant,
     is_id,
 )
-from jit_protos.v1 import common_pb2, host_pb2
-
-Json = dict[str, Any]
+from jit_protos.v1 import host_pb2
 
 MAX_ENVELOPE = 32_768
+MAX_FOOTPRINT = 200_000
+"""Bytes of changes in one report; the message around it may have 256 KiB."""
 
 
 def encode_report(body: ReportBody, *, grant_id: str, at: int) -> bytes:
@@ -50,6 +50,9 @@ def encode_report(body: ReportBody, *, grant_id: str, at: int) -> bytes:
                     killed=body.killed,
                     scope_empty=body.scope_empty,
                     rule_removed=body.rule_removed,
+                    leftovers=[
+                        host_pb2.Leftover(pid=one.pid, command=one.command, killed=one.killed) for one in body.leftovers
+                    ],
                 )
             )
         case SessionStarted():
@@ -83,9 +86,26 @@ def encode_report(body: ReportBody, *, grant_id: str, at: int) -> bytes:
             )
         case DropAsked():
             report.drop_asked.CopyFrom(host_pb2.DropAsked(user=local_user(body.person)))
+        case Footprint():
+            report.footprint.CopyFrom(_footprint(body))
         case _ as never:
             assert_never(never)
     return report.SerializeToString()
+
+
+def _footprint(body: Footprint) -> host_pb2.Footprint:
+    """As many changes as one message takes (SPEC 7); what does not fit makes it a truncated one."""
+    message = host_pb2.Footprint(before_at=body.before_at, after_at=body.after_at, truncated=body.truncated)
+    room = MAX_FOOTPRINT
+    for change in body.changes:
+        one = host_pb2.FootprintChange(path=change.path, kind=change.kind, what=change.what)
+        # Its tag and length take ten bytes at most.
+        room -= one.ByteSize() + 10
+        if room < 0:
+            message.truncated = True
+            break
+        message.changes.append(one)
+    return message
 
 
 def report_message(sequence: int, encoded: bytes) -> host_pb2.HostMessage:
@@ -142,7 +162,7 @@ def parse_enrolled(message: host_pb2.EnrollResponse) -> Enrolled:
 
 
 def parse_server_time(message: host_pb2.ServerTime) -> int:
-    return _time(message.now, "server time")
+    return require_time(message.now, "server time")
 
 
 def _signed_grant(message: host_pb2.SignedGrant) -> SignedGrant:
@@ -155,128 +175,12 @@ def _signed_grant(message: host_pb2.SignedGrant) -> SignedGrant:
     return SignedGrant(message.grant_id, message.revision, message.envelope)
 
 
-# On behalf of people.
-
-
 def local_user(person: Person) -> host_pb2.LocalUser:
     return host_pb2.LocalUser(uid=person.uid, name=person.name)
 
 
-def ask_message(ask: Ask) -> common_pb2.Ask:
-    return common_pb2.Ask(
-        argv=ask.argv,
-        run_as_user=ask.run_as_user,
-        run_as_group=ask.run_as_group,
-        shell=ask.shell,
-        login=ask.login,
-        exact=ask.exact,
-    )
-
-
-def plan_json(message: host_pb2.PlanResponse) -> Json:
-    return {
-        "choices": [_choice_json(choice) for choice in message.choices],
-        "refusals": [{"role": r.role, "why": r.why, "hint": r.hint} for r in message.refusals],
-        "mfa_enrolled": message.mfa_enrolled,
-    }
-
-
-def _choice_json(choice: host_pb2.Choice) -> Json:
-    if not choice.role:
-        raise Malformed("the server offers a role without a name")
-    return {
-        "role": choice.role,
-        "description": choice.description,
-        "default_s": choice.default_s,
-        "max_s": choice.max_s,
-        "mfa": choice.mfa,
-        "reason": choice.reason,
-        "ticket": choice.ticket,
-        "approvals": choice.approvals,
-        "approvers": list(choice.approvers),
-        "commands": list(choice.commands),
-        "run_as_users": list(choice.run_as_users),
-    }
-
-
-def request_json(message: common_pb2.Request) -> Json:
-    """REQUEST of SPEC 4.2."""
-    if not is_id(message.request_id, "req"):
-        raise Malformed("the server speaks of a request without an id")
-    if not message.HasField("ask"):
-        raise Malformed("the server speaks of a request that asks for nothing")
-    return {
-        "request_id": message.request_id,
-        "user": message.user,
-        "host": message.host,
-        "role": message.role,
-        "ask": _ask_json(message.ask),
-        "reason": message.reason,
-        "ticket": message.ticket,
-        "duration_s": message.duration_s,
-        "state": _enum(common_pb2.RequestState, message.state, "REQUEST_STATE_"),
-        "created_at": _time(message.created_at, "created_at"),
-        "lapses_at": message.lapses_at,
-        "approvals_needed": message.approvals_needed,
-        "approvers": list(message.approvers),
-        "decisions": [
-            {"by": d.by, "approved": d.approved, "reason": d.reason, "at": _time(d.at, "decision")}
-            for d in message.decisions
-        ],
-        "grant": _grant_json(message.grant) if message.HasField("grant") else None,
-        "role_commands": list(message.role_commands),
-        "mfa_passed": message.mfa_passed,
-    }
-
-
-def _ask_json(ask: common_pb2.Ask) -> Json:
-    return {
-        "argv": list(ask.argv),
-        "run_as_user": ask.run_as_user,
-        "run_as_group": ask.run_as_group,
-        "shell": ask.shell,
-        "login": ask.login,
-        "exact": ask.exact,
-    }
-
-
-def _grant_json(grant: common_pb2.Grant) -> Json:
-    if not is_id(grant.grant_id, "gnt"):
-        raise Malformed("the server speaks of a grant without an id")
-    return {
-        "grant_id": grant.grant_id,
-        "request_id": grant.request_id,
-        "user": grant.user,
-        "host": grant.host,
-        "role": grant.role,
-        "run_as_user": grant.run_as_user,
-        "run_as_group": grant.run_as_group,
-        "commands": list(grant.commands),
-        "state": _enum(common_pb2.GrantState, grant.state, "GRANT_STATE_"),
-        "not_before": _time(grant.not_before, "not_before"),
-        "not_after": _time(grant.not_after, "not_after"),
-        "ended_at": grant.ended_at,
-        "end_reason": grant.end_reason,
-        "end_confirmed": grant.end_confirmed,
-        "reason": grant.reason,
-        "approved_by": list(grant.approved_by),
-    }
-
-
-def totp_json(message: common_pb2.TotpOffer) -> Json:
-    if not message.uri:
-        raise Malformed("the server's offer of a second factor is empty")
-    return {"uri": message.uri, "qr": list(message.qr)}
-
-
-def _enum(kind: Any, value: int, prefix: str) -> str:
-    if not value or value not in kind.values():
-        raise Malformed(f"the server uses a state we do not know ({prefix.lower()}{value})")
-    name: str = kind.Name(value)
-    return name.removeprefix(prefix).lower()
-
-
-def _time(value: int, what: str) -> int:
+def require_time(value: int, what: str) -> int:
+    """The same instant; raises `Malformed` for none."""
     if value <= 0:
         raise Malformed(f"a message of the server has no time ({what})")
     return value

@@ -1,4 +1,4 @@
-"""What the agent says (SPEC 4.2), from untrusted JSON to frozen values.
+"""What the agent says of roles and requests (SPEC 4.2), from untrusted JSON to frozen values.
 
 Text in these values is still the text of other people: `terminal` makes it safe
 when it is shown (S12).
@@ -7,50 +7,12 @@ when it is shown (S12).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from shlex import join
 from typing import Any
 
 from jit_cli.fields import Fields
+from jit_cli.grants import Live
 
 Object = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """A grant in force on this host, as the enforcer holds it."""
-
-    grant: str
-    role: str
-    run_as_user: str
-    run_as_group: str
-    commands: tuple[str, ...]
-    shell: bool
-    not_after: int
-    processes: int
-
-    @classmethod
-    def read(cls, fields: Fields) -> Live:
-        return cls(
-            grant=fields.text("grant"),
-            role=fields.text("role"),
-            run_as_user=fields.text("run_as_user"),
-            run_as_group=fields.text("run_as_group"),
-            commands=_commands(fields),
-            shell=fields.flag("shell"),
-            not_after=fields.number("not_after"),
-            processes=fields.number("processes"),
-        )
-
-
-def _commands(fields: Fields) -> tuple[str, ...]:
-    """`"ALL"`, or SPEC 2.3's list, as the lines a person would type."""
-    if fields.is_text("commands"):
-        return (fields.text("commands"),)
-    return tuple(
-        # `args` null: any arguments.
-        f"{command.text('path')} …" if command.is_null("args") else join([command.text("path"), *command.texts("args")])
-        for command in fields.objects("commands")
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +81,13 @@ class Grant:
     end_reason: str
     end_confirmed: bool
     approved_by: tuple[str, ...]
+    # Not zero: the host ends it by itself after so long without the server.
+    lease_s: int
+    extensions: int
+    # When the server gave up waiting for the host's word; 0: it never did.
+    unconfirmed_at: int
+    # What the host found outside every scope at the end, one line for each process.
+    leftovers: tuple[str, ...]
 
     @classmethod
     def read(cls, fields: Fields) -> Grant:
@@ -131,12 +100,16 @@ class Grant:
             end_reason=fields.text("end_reason"),
             end_confirmed=fields.flag("end_confirmed"),
             approved_by=fields.texts("approved_by"),
+            lease_s=fields.number("lease_s"),
+            extensions=fields.number("extensions"),
+            unconfirmed_at=fields.number("unconfirmed_at"),
+            leftovers=fields.texts("leftovers"),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One ask of mine."""
+    """One ask of mine: for a grant, or for a longer one."""
 
     request_id: str
     host: str
@@ -152,6 +125,15 @@ class Request:
     approvers: tuple[str, ...]
     decisions: tuple[Decision, ...]
     grant: Grant | None
+    once: bool
+    this_session: bool
+    # Zero: as soon as it is approved.
+    starts_at: int
+    # The grant that shall last longer; empty: this asks for a new one.
+    extends: str
+    # Of an undecided extension: the end it asks for, and the role's maximum if that passes it.
+    extends_to: int
+    past_max_s: int
 
     @classmethod
     def read(cls, fields: Fields) -> Request:
@@ -174,6 +156,12 @@ class Request:
                 for one in fields.objects("decisions")
             ),
             grant=None if grant is None else Grant.read(grant),
+            once=fields.flag("once"),
+            this_session=fields.flag("this_session"),
+            starts_at=fields.number("starts_at"),
+            extends=fields.text("extends"),
+            extends_to=fields.number("extends_to"),
+            past_max_s=fields.number("past_max_s"),
         )
 
     @property
@@ -181,10 +169,15 @@ class Request:
         return tuple(decision.by for decision in self.decisions if decision.approved)
 
     @property
+    def scheduled(self) -> bool:
+        """Approved, and its start is still to come."""
+        return self.state == "approved" and self.grant is not None and self.grant.state == "scheduled"
+
+    @property
     def under_way(self) -> bool:
         """Pending, or approved and not yet confirmed by the host."""
         if self.state == "approved":
-            return self.grant is None or self.grant.state == "issued"
+            return self.grant is None or self.grant.state in {"issued", "scheduled"}
         return self.state == "pending"
 
     @property
@@ -227,6 +220,8 @@ class Status:
     host: str
     connected: bool
     server_error: str
+    # Since when the server is there, or is not; 0: never seen.
+    server_since: int
     # Empty: the enforcer answered, and `live` is the whole truth.
     enforcer_error: str
     live: tuple[Live, ...]
@@ -240,6 +235,7 @@ class Status:
             host=fields.text("host"),
             connected=server.flag("connected"),
             server_error=server.text("error"),
+            server_since=server.number("since"),
             enforcer_error="" if enforcer.flag("connected") else enforcer.text("error") or "no answer",
             live=tuple(map(Live.read, fields.objects("live"))),
             requests=tuple(map(Request.read, fields.objects("requests"))),
@@ -247,25 +243,10 @@ class Status:
 
     def request_of(self, live: Live) -> Request | None:
         """The request a live grant came from, when the server is there to tell."""
-        return next((one for one in self.requests if one.grant and one.grant.grant_id == live.grant), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """The enforcer's proof that nothing of a grant is left (SPEC 3.3)."""
-
-    grant: str
-    reason: str
-    killed: int
-    scope_empty: bool
-    rule_removed: bool
-
-    @classmethod
-    def read(cls, fields: Fields) -> Proof:
-        return cls(
-            grant=fields.text("grant"),
-            reason=fields.text("reason"),
-            killed=fields.number("killed"),
-            scope_empty=fields.flag("scope_empty"),
-            rule_removed=fields.flag("rule_removed"),
+        return next(
+            (one for one in self.requests if one.grant and one.grant.grant_id == live.grant and not one.extends), None
         )
+
+    def extensions_of(self, live: Live) -> list[Request]:
+        """What was asked to let a live grant last longer and is not decided yet."""
+        return [one for one in self.requests if one.extends == live.grant and one.state == "pending"]

@@ -7,7 +7,9 @@ the question for the code is a denial.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from jit_cli import agent_client, duration
 from jit_cli.answers import Choice, Plan, Request
@@ -22,8 +24,12 @@ from jit_cli.words import any_of, plural
 _CODES = 3
 
 
+Ask = dict[str, object]
+T = TypeVar("T")
+
+
 @dataclass(slots=True)
-class _Answers:
+class Answers:
     """What goes with the request; empty where nothing was said yet."""
 
     reason: str
@@ -31,36 +37,55 @@ class _Answers:
     otp: str
     duration_s: int
 
+    @classmethod
+    def given(cls, parsed: Parsed) -> Answers:
+        """Those on the command line; raises `Failure` for a duration that is none."""
+        duration_s = duration.parse(parsed.text("duration")) if parsed.given("duration") else 0
+        return cls(parsed.text("reason"), parsed.text("ticket"), _code(parsed.text("otp")), duration_s)
 
-def send(plan: Plan, ask: dict[str, object], parsed: Parsed) -> Request:
+
+def send(plan: Plan, ask: Ask, parsed: Parsed, *, starts_at: int = 0) -> Request:
     """Ask for a role of the plan; return the request.  Raises `Failure` when that is impossible or refused."""
+
+    def work(terminal: Terminal | None) -> Request:
+        choice = _choose(plan, parsed, terminal)
+        answers = Answers.given(parsed)
+        refuse_too_long(choice, parsed, answers)
+
+        def submit() -> Request:
+            return _submit(choice, ask, answers, parsed, starts_at)
+
+        return complete(choice, answers, parsed, terminal, submit, mfa_enrolled=plan.mfa_enrolled)
+
+    return with_terminal(parsed, work)
+
+
+def with_terminal(parsed: Parsed, work: Callable[[Terminal | None], T]) -> T:
+    """Do something with the terminal if there is one to ask on, which -n rules out."""
     try:
         if parsed.given("non-interactive"):
-            return _send(plan, ask, parsed, None)
+            return work(None)
         try:
             terminal = Terminal()
         except NoTerminal:
-            return _send(plan, ask, parsed, None)
+            return work(None)
         with terminal:
-            return _send(plan, ask, parsed, terminal)
+            return work(terminal)
     except KeyboardInterrupt:
         raise Interrupted("interrupted; nothing was asked for") from None
 
 
-def _send(plan: Plan, ask: dict[str, object], parsed: Parsed, terminal: Terminal | None) -> Request:
-    choice = _choose(plan, parsed, terminal)
-    answers = _Answers(
-        reason=parsed.text("reason"), ticket=parsed.text("ticket"), otp=_code(parsed.text("otp")), duration_s=0
-    )
-    if parsed.given("duration"):
-        answers.duration_s = duration.parse(parsed.text("duration"))
-        if answers.duration_s > choice.max_s:
-            raise Failure(
-                "invalid",
-                f"{parsed.text('duration')} is longer than {choice.role} allows",
-                f"at most {duration.words(choice.max_s)}",
-            )
-    if choice.mfa and not plan.mfa_enrolled:
+def complete(
+    choice: Choice,
+    answers: Answers,
+    parsed: Parsed,
+    terminal: Terminal | None,
+    submit: Callable[[], Request],
+    *,
+    mfa_enrolled: bool,
+) -> Request:
+    """Ask for what the role wants and `answers` lacks, and submit; a wrong code may be typed again, twice."""
+    if choice.mfa and not mfa_enrolled:
         raise Failure(
             "unauthenticated",
             f"{choice.role} needs a one-time code, and you have no second factor yet",
@@ -71,13 +96,35 @@ def _send(plan: Plan, ask: dict[str, object], parsed: Parsed, terminal: Terminal
     codes = 1
     while True:
         try:
-            return _submit(choice, ask, answers)
+            return submit()
         except Failure as failure:
             if failure.code != "unauthenticated" or not asked_for_code or terminal is None or codes == _CODES:
                 raise
             complain(failure.message, failure.hint)
         answers.otp = _ask_code(terminal)
         codes += 1
+
+
+def refuse_too_long(choice: Choice, parsed: Parsed, answers: Answers) -> None:
+    if answers.duration_s > choice.max_s:
+        raise Failure(
+            "invalid",
+            f"{parsed.text('duration')} is longer than {choice.role} allows",
+            f"at most {duration.words(choice.max_s)}",
+        )
+
+
+def lacking(choice: Choice, answers: Answers) -> list[str]:
+    """The flags of what the role wants and nobody has said."""
+    return [
+        flag
+        for flag, needed in (
+            ("-m REASON", choice.reason and not answers.reason),
+            ("-t TICKET", choice.ticket and not answers.ticket),
+            ("--otp CODE", choice.mfa and not answers.otp),
+        )
+        if needed
+    ]
 
 
 def _choose(plan: Plan, parsed: Parsed, terminal: Terminal | None) -> Choice:
@@ -95,22 +142,14 @@ def _choose(plan: Plan, parsed: Parsed, terminal: Terminal | None) -> Choice:
     return choices[index]
 
 
-def _fill(choice: Choice, answers: _Answers, terminal: Terminal | None) -> None:
-    lacking = [
-        flag
-        for flag, needed in (
-            ("-m REASON", choice.reason and not answers.reason),
-            ("-t TICKET", choice.ticket and not answers.ticket),
-            ("--otp CODE", choice.mfa and not answers.otp),
-        )
-        if needed
-    ]
-    if not lacking:
+def _fill(choice: Choice, answers: Answers, terminal: Terminal | None) -> None:
+    flags = lacking(choice, answers)
+    if not flags:
         return
     if terminal is None:
         raise usage(
             f"{choice.role} needs more, and there is no terminal to ask on (or -n was given)",
-            f"add {' and '.join(lacking)}",
+            f"add {' and '.join(flags)}",
         )
     say(f"{choice.role}: {summary(choice)}")
     if choice.reason and not answers.reason:
@@ -139,12 +178,24 @@ def _code(text: str) -> str:
     return "".join(text.split())
 
 
-def _submit(choice: Choice, ask: dict[str, object], answers: _Answers) -> Request:
+def _submit(choice: Choice, ask: Ask, answers: Answers, parsed: Parsed, starts_at: int) -> Request:
+    return post(
+        "request",
+        answers,
+        role=choice.role,
+        ask=ask,
+        once=parsed.given("once"),
+        this_session=parsed.given("this-session"),
+        starts_at=starts_at,
+    )
+
+
+def post(operation: str, answers: Answers, **fields: object) -> Request:
+    """Send one request with what was said to go with it."""
     try:
         answer = agent_client.ask(
-            "request",
-            role=choice.role,
-            ask=ask,
+            operation,
+            **fields,
             duration_s=answers.duration_s,
             reason=answers.reason,
             ticket=answers.ticket,

@@ -72,6 +72,11 @@ def instant(at_us: int) -> str:
     return time.strftime("%H:%M:%S %Z" if today else "%Y-%m-%d %H:%M:%S %Z", local)
 
 
+def in_full(at_us: int) -> str:
+    """Return microseconds UTC as local time that leaves no doubt: `Tue 2026-11-24 09:00:00 +0100 (CET)`."""
+    return time.strftime("%a %Y-%m-%d %H:%M:%S %z (%Z)", time.localtime(at_us // 1_000_000))
+
+
 def left(at_us: int) -> int:
     """Return the whole seconds until an instant, rounded up; never negative."""
     return max(0, -(-(at_us - time.time_ns() // 1000) // 1_000_000))

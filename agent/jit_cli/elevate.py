@@ -9,12 +9,13 @@ from __future__ import annotations
 from jit_cli import agent_client
 from jit_cli.command import Wanted, run_sudo, wanted
 from jit_cli.errors import Failure, usage
-from jit_cli.options import ASKING, Option, Parsed, Verb
+from jit_cli.options import ASKING, NARROWING, Option, Parsed, Verb
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from jit_cli.answers import Request
 
+_ENDS_SOON_US = 5_000_000
 _NOT_OURS = "jit never needs your password"
 
 VERB = Verb(
@@ -26,6 +27,7 @@ VERB = Verb(
         ("jit sudo -u postgres psql", "as another account"),
         ('jit sudo -r db-admin -m "fix INC-7" -t INC-7 -d 30m --otp 123456 psql', "no questions"),
         ("jit sudo -i", "a root shell, if a role of yours allows one"),
+        ("jit sudo --once reboot", "one command; the grant is over with it"),
     ],
     options=(
         Option("u", "user", "USER", "run as this account instead of root (name or #uid)"),
@@ -34,6 +36,7 @@ VERB = Verb(
         Option("s", "shell", "", "your own shell as that account"),
         Option("r", "role", "ROLE", "use this role"),
         *ASKING,
+        *NARROWING,
         Option("", "exact", "", "ask for this one command only, not for all the role allows"),
         Option("", "exit-codes", "KIND", "sudo (default): 1 for all our own failures; extended: those of jit(1)"),
         Option(
@@ -76,10 +79,31 @@ def run(parsed: Parsed) -> int:
         raise usage(f"unknown value {parsed.text('exit-codes')!r} for --exit-codes", "it takes sudo or extended")
     want = wanted(parsed)
     untrusted = agent_client.ask("plan", ask=want.ask, role=parsed.text("role"))
-    if untrusted.get("live") is None:
+    live = untrusted.get("live")
+    if live is None:
         _obtain(want, parsed, untrusted)
+    else:
+        _remark(live, parsed)
     run_sudo(want.sudo_words)
     return 1
+
+
+def _remark(live: dict[str, object], parsed: Parsed) -> None:
+    """What to know before a grant in force is used: that it is about to end, or that nothing narrower is asked for."""
+    import time
+
+    ends = live.get("not_after")
+    left_us = ends - time.time_ns() // 1000 if isinstance(ends, int) else _ENDS_SOON_US
+    narrower = [f"--{name}" for name in ("once", "this-session") if parsed.given(name)]
+    if left_us < _ENDS_SOON_US or narrower:
+        from jit_cli.terminal import say
+
+        if narrower:
+            say(f"{live.get('role')} is in force already and covers this; {' and '.join(narrower)} changes nothing")
+        if left_us < _ENDS_SOON_US:
+            say(
+                f"{live.get('role')} ends in {max(0, left_us) // 1_000_000} s; to go on: jit extend {live.get('grant')}"
+            )
 
 
 def _obtain(want: Wanted, parsed: Parsed, untrusted_plan: dict[str, object]) -> None:
@@ -98,6 +122,12 @@ def _obtain(want: Wanted, parsed: Parsed, untrusted_plan: dict[str, object]) -> 
             f"wait for it with: jit status -w {request.request_id}, then run the same command again",
         )
     wait.until_in_force(request, come_back="the same command again", patient=not unattended)
+    if request.this_session and agent_client.ask("plan", ask=want.ask, role=request.role).get("live") is None:
+        raise Failure(
+            "denied",
+            f"{request.request_id} is for the login session it was asked in, which is not this one",
+            "use it there, or ask without --this-session",
+        )
 
 
 def _asked_before(want: Wanted, parsed: Parsed) -> Request | None:
@@ -111,6 +141,9 @@ def _asked_before(want: Wanted, parsed: Parsed) -> Request | None:
         given = {"role": request.role, "reason": request.reason, "ticket": request.ticket}
         if (
             request.under_way
+            and not request.extends
+            and not request.starts_at
+            and (request.once, request.this_session) == (parsed.given("once"), parsed.given("this-session"))
             and request.ask == want.ask
             and request.host == status.host
             and all(parsed.text(name) == value for name, value in given.items() if parsed.given(name))

@@ -24,6 +24,7 @@ VERBS = {
     "request": ("request", "ask for a role before it is needed"),
     "status": ("status", "what I may do now, and what I have asked for"),
     "ls": ("listing", "what I may ask for on this host"),
+    "extend": ("extend", "let a grant in force last longer"),
     "drop": ("drop", "give back a grant before its time is up"),
     "cancel": ("cancel", "take back a request nobody has decided yet"),
     "mfa": ("mfa", "enrol the second factor (one-time codes)"),
@@ -42,6 +43,7 @@ Examples:
   jit sudo systemctl restart nginx      run it; ask for the right to if there is none yet
   jit ls                                what may I ask for here
   jit status                            what may I do now, and until when
+  jit extend                            a little longer
   jit drop                              give it back
 
 Verbs:

@@ -91,7 +91,7 @@ class Parsed:
 
 
 HELP = Option("h", "help", "", "show this help")
-# What a request may need; shared by `jit sudo` and `jit request`.
+# What a request may need; shared by `jit sudo`, `jit request` and `jit extend`.
 ASKING = (
     Option("m", "reason", "TEXT", "why you need it"),
     Option("t", "ticket", "ID", "the ticket it is for"),
@@ -99,6 +99,11 @@ ASKING = (
     Option("", "otp", "CODE", "a one-time code of your second factor"),
     Option("n", "non-interactive", "", "never ask anything, never wait for a person"),
     Option("", "no-wait", "", "do not wait for the approval"),
+)
+# How a grant may be made narrower than its role; shared by `jit sudo` and `jit request`.
+NARROWING = (
+    Option("", "once", "", "for one sudo only; then the grant is over"),
+    Option("", "this-session", "", "only from the login session this is typed in"),
 )
 OUTPUT = Option("o", "output", "FORMAT", "json: for programs; name: only the names, one a line")
 

@@ -13,7 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from jit_cli.answers import Live, Request, Status
+    from jit_cli.answers import Request, Status
+    from jit_cli.grants import Live
 
 VERB = Verb(
     "status",
@@ -86,11 +87,16 @@ def _ask(wanted: str, *, everything: bool, patient: bool) -> tuple[dict[str, Any
 
 
 def _show(status: Status, lives: tuple[Live, ...], requests: tuple[Request, ...]) -> None:
+    from jit_cli import duration
     from jit_cli.view import live_block, request_block
 
     here = {live.grant for live in lives}
-    # A grant in force here is shown once, as the enforcer sees it.
-    others = [request for request in requests if request.grant is None or request.grant.grant_id not in here]
+    # A grant in force here is shown once, as the enforcer sees it, with what shall make it last longer.
+    others = [
+        request
+        for request in requests
+        if request.extends not in here and (request.grant is None or request.grant.grant_id not in here)
+    ]
     blocks = 0
     for live in lives:
         if blocks:
@@ -111,7 +117,8 @@ def _show(status: Status, lives: tuple[Live, ...], requests: tuple[Request, ...]
         out(f"No grant is in force on {status.host}{', and nothing is asked for' if known else ''}.")
     if not status.connected:
         why = f" ({status.server_error})" if status.server_error else ""
-        say(f"the server cannot be reached{why}{'' if status.requests else ': requests are not shown'}")
+        since = f" since {duration.since(status.server_since)}" if status.server_since else ""
+        say(f"the server cannot be reached{since}{why}{'' if status.requests else ': requests are not shown'}")
     elif status.server_error:
         say(f"requests are not shown: {status.server_error}")
 
@@ -124,11 +131,12 @@ def _named(status: Status, wanted: str) -> tuple[tuple[Live, ...], tuple[Request
     requests = tuple(
         request
         for request in status.requests
-        if named(request.request_id, wanted) or (request.grant is not None and named(request.grant.grant_id, wanted))
+        if named(request.request_id, wanted)
+        or named(request.extends, wanted)
+        or (request.grant is not None and named(request.grant.grant_id, wanted))
     )
-    # A grant and its own request are one thing.
-    things = {live.grant for live in lives}
-    things |= {request.grant.grant_id if request.grant is not None else request.request_id for request in requests}
+    # A grant, its own request and what extends it are one thing.
+    things = {live.grant for live in lives} | {_thing(request) for request in requests}
     if not things:
         if not status.connected:
             why = (
@@ -139,10 +147,17 @@ def _named(status: Status, wanted: str) -> tuple[tuple[Live, ...], tuple[Request
     if len(things) > 1:
         names = [live.grant for live in lives] + [request.request_id for request in requests]
         raise usage(f"{wanted!r} names several: {', '.join(names)}", "type more of the id")
-    if not lives and requests and requests[0].grant is not None:
+    if not lives and requests and requests[0].grant is not None and not requests[0].extends:
         grant = requests[0].grant.grant_id
         lives = tuple(live for live in status.live if live.grant == grant)
     return lives, requests
+
+
+def _thing(request: Request) -> str:
+    """What an id of this request names: its grant, or itself while there is none."""
+    if request.extends:
+        return request.extends
+    return request.grant.grant_id if request.grant is not None else request.request_id
 
 
 def _wait(lives: tuple[Live, ...], requests: tuple[Request, ...], wanted: str) -> int:
@@ -154,12 +169,12 @@ def _wait(lives: tuple[Live, ...], requests: tuple[Request, ...], wanted: str) -
     if under_way:
         request = under_way[0]
         wait.until_in_force(request, f"jit status -w {request.request_id}", patient=True)
-    elif wanted and not lives:
-        raise wait.refusal(requests[0])
-    elif not lives:
-        raise Failure("not_found", "no request of yours is under way", "`jit status --all` shows what is over")
-    else:
+    elif lives or (wanted and requests[0].extends and requests[0].state == "approved"):
         say("nothing to wait for: it is in force")
+    elif wanted:
+        raise wait.refusal(requests[0])
+    else:
+        raise Failure("not_found", "no request of yours is under way", "`jit status --all` shows what is over")
     return 0
 
 
@@ -171,10 +186,10 @@ def _prompt() -> int:
         live = agent_client.ask("status", all=False).get("live")
         if not isinstance(live, list) or not live:
             return 1
-        first = max(live, key=lambda grant: grant["not_after"])
+        first = max(live, key=lambda grant: grant["until"])
         role = "".join(character if character in _PROMPT_SAFE else "?" for character in first["role"])
         rest = f"+{len(live) - 1}" if len(live) > 1 else ""
-        out(f"[{role}{rest} {short(left(first['not_after']))}]")
+        out(f"[{role}{rest} {short(left(first['until']))}]")
     except (Failure, LookupError, TypeError, AttributeError):
         return 1
     return 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 
 from jit_cli import duration
-from jit_cli.answers import Live, Request, Status
+from jit_cli.answers import Request, Status
+from jit_cli.grants import Live
 from jit_cli.terminal import Painted, out
 from jit_cli.words import all_of, any_of, plural
 
@@ -38,20 +39,37 @@ def command_line(request: Request) -> str:
 def live_block(live: Live, status: Status) -> None:
     """One grant in force: what, since when, for how long, who agreed, and how to end it."""
     request = status.request_of(live)
+    grant = None if request is None else request.grant
     who = run_as(live.run_as_user, live.run_as_group)
     out(Painted("●", "green"), " ", Painted(live.role, "bold"), f" on {status.host} as {who}")
-    if request is not None and request.grant is not None:
-        _row("Since", duration.since(request.grant.not_before))
-    _row("Ends", duration.until(live.not_after))
+    if grant is not None:
+        _row("Since", duration.since(grant.not_before))
+    times = f", extended {plural(grant.extensions, 'time')}" if grant is not None and grant.extensions else ""
+    _row("Ends", f"{duration.until(live.until)}{times}")
+    _lease(live, 0 if grant is None else grant.lease_s)
+    if live.once:
+        _row("Once", "used; it ends with what runs" if live.used else "for one sudo; not used yet")
+    if live.session:
+        _row("Session", f"only from login session {live.session}")
     if request is not None:
         if request.approved_by:
             _row("Approved", f"by {all_of(request.approved_by)}")
-        if request.reason:
-            _row("Reason", f"{request.reason}{f' ({request.ticket})' if request.ticket else ''}")
+        _reason(request)
     _row("Allows", "everything" if live.commands == ("ALL",) else "; ".join(live.commands))
     if live.processes:
         _row("Running", plural(live.processes, "process"))
+    for extension in status.extensions_of(live):
+        _row("Extension", f"{how_long(extension)}; pending: {_need(extension)} ({extension.request_id})")
+    _row("Extend", f"jit extend {live.grant}")
     _row("Give back", f"jit drop {live.grant}")
+
+
+def _lease(live: Live, lease_s: int) -> None:
+    """What ends before it was promised to unless the server is heard (SPEC 2.6)."""
+    if live.not_after >= live.until and not lease_s:
+        return
+    after = f"{duration.words(lease_s)} after the server is last heard" if lease_s else "unless the server is heard"
+    _row("Lease", f"ends {after}: now {duration.until(live.not_after)}")
 
 
 def request_block(request: Request) -> None:
@@ -60,20 +78,53 @@ def request_block(request: Request) -> None:
     who = run_as(request.ask["run_as_user"], request.ask["run_as_group"])
     out(Painted(dot, colour), " ", Painted(request.role, "bold"), f" on {request.host} as {who}: {standing(request)}")
     _row("Request", request.request_id)
-    _row("Asked", f"{duration.since(request.created_at)}, for {duration.words(request.duration_s)}")
-    if request.reason:
-        _row("Reason", f"{request.reason}{f' ({request.ticket})' if request.ticket else ''}")
+    _row("Asked", f"{duration.since(request.created_at)}, for {how_long(request)}")
+    if request.extends:
+        _row("Grant", request.extends)
+    if request.starts_at:
+        _row("Starts", f"{duration.in_full(request.starts_at)}{_in(request.starts_at)}")
+    if request.once or request.this_session:
+        narrow = [text for text, so in (("one sudo", request.once), ("one login session", request.this_session)) if so]
+        _row("Only", f"for {all_of(narrow)}")
+    _reason(request)
     if request.ask["argv"]:
         _row("Command", command_line(request))
     for decision in request.decisions:
         verdict = "yes" if decision.approved else "no"
         why = f': "{decision.reason}"' if decision.reason else ""
         _row("Decided", f"{decision.by} said {verdict}{why}, {duration.since(decision.at)}")
+    if request.grant is not None:
+        for line in request.grant.leftovers:
+            _row("Left behind", line)
     if request.state == "pending":
-        need = plural(request.approvals_needed, "approval")
-        _row("Needs", f"{need} by {any_of(request.approvers)}; lapses {duration.until(request.lapses_at)}")
+        _row("Needs", f"{_need(request)}; lapses {duration.until(request.lapses_at)}")
+    if request.under_way:
         _row("Wait", f"jit status -w {request.request_id}")
+    if request.state == "pending" or request.scheduled:
         _row("Take back", f"jit cancel {request.request_id}")
+
+
+def _need(request: Request) -> str:
+    return f"{plural(request.approvals_needed, 'approval')} by {any_of(request.approvers)}"
+
+
+def _in(at_us: int) -> str:
+    return f" (in {duration.words(duration.left(at_us))})" if duration.left(at_us) else ""
+
+
+def _reason(request: Request) -> None:
+    if request.reason:
+        _row("Reason", f"{request.reason}{f' ({request.ticket})' if request.ticket else ''}")
+
+
+def how_long(request: Request) -> str:
+    """What is asked for: a time, or so much more than there is, and whether that passes what the role gives."""
+    asked = duration.words(request.duration_s)
+    if not request.extends:
+        return asked
+    until = f", until {duration.instant(request.extends_to)}" if request.extends_to else ""
+    past = f"; past the role's maximum of {duration.words(request.past_max_s)}" if request.past_max_s else ""
+    return f"{asked} more{until}{past}"
 
 
 def standing(request: Request) -> str:
@@ -81,17 +132,24 @@ def standing(request: Request) -> str:
     grant = request.grant
     if request.state != "approved" or grant is None:
         return request.state
+    if request.extends:
+        return "approved"
     match grant.state:
+        case "scheduled":
+            return "approved, not yet started"
         case "issued":
             return "approved, not yet in force"
         case "active":
             return "in force"
         case "ending":
             return "ending, not yet confirmed by the host"
+        case "ended" if grant.ended_at < grant.not_before:
+            return f"{grant.end_reason or 'over'} before it started"
         case "ended":
             return f"{grant.end_reason or 'over'}, confirmed by the host"
         case "unconfirmed":
-            return "over, unconfirmed: the host has not answered"
+            since = f" since {duration.instant(grant.unconfirmed_at)}" if grant.unconfirmed_at else ""
+            return f"over, unconfirmed{since}: the host has not answered"
         case "refused":
             return f"refused by the host: {grant.end_reason}"
         case other:

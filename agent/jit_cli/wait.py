@@ -15,6 +15,7 @@ from jit_cli.answers import Request
 from jit_cli.errors import Failure, Interrupted
 from jit_cli.fields import Fields
 from jit_cli.terminal import Painted, bell, clear_line, is_terminal, redraw, say, unicode_wanted
+from jit_cli.view import how_long
 from jit_cli.words import all_of, any_of, plural
 
 _TICK_S = 0.12
@@ -26,12 +27,15 @@ _IMPATIENT_S = 60.0
 _BELL_AFTER_S = 10.0
 
 
-def until_in_force(request: Request, come_back: str, *, patient: bool) -> Request:
-    """Return the request once its grant is in force here.
+def until_in_force(
+    request: Request, come_back: str, *, patient: bool, scheduled_will_do: bool = False, announce: bool = True
+) -> Request:
+    """Return the request once its grant is in force here; of an extension, once the grant has the new end.
 
     `come_back` is the command that takes up the wait again.  Not `patient`: only
-    as long as machines need.  Raises `Failure` when it can no longer come into
-    force or patience ends, `Interrupted` on Ctrl-C.
+    as long as machines need.  `scheduled_will_do`: also once it is approved for a
+    time to come.  `announce`: say what was waited for.  Raises `Failure` when it
+    can no longer come into force or patience ends, `Interrupted` on Ctrl-C.
     """
     progress = _Progress(request)
     gives_up_at = float("inf") if patient else time.monotonic() + _IMPATIENT_S
@@ -45,8 +49,8 @@ def until_in_force(request: Request, come_back: str, *, patient: bool) -> Reques
                         fields = Fields(answer)
                         request = Request.read(fields.object("request"))
                         progress.show(request)
-                        if fields.flag("in_force"):
-                            progress.in_force(request)
+                        if fields.flag("in_force") or (scheduled_will_do and request.scheduled):
+                            progress.end(request, announce=announce)
                             return request
                     if not request.may_still_start:
                         raise refusal(request)
@@ -92,12 +96,12 @@ def left(request: Request, come_back: str) -> Interrupted:
 
 
 def _way_out(request: Request) -> str:
-    return f"jit cancel {request.request_id}" if request.state == "pending" else "jit drop"
+    return f"jit cancel {request.request_id}" if request.state == "pending" or request.scheduled else "jit drop"
 
 
 def refusal(request: Request) -> Failure:
     """Why a request will never be in force: who said no, or what happened."""
-    where = f"{request.role} on {request.host}"
+    where = f"{request.role} on {request.host}{', extension' if request.extends else ''}"
     number = request.request_id
     if request.state == "denied":
         no = next((decision for decision in request.decisions if not decision.approved), None)
@@ -112,6 +116,9 @@ def refusal(request: Request) -> Failure:
         why = f"{where}: the host refused the grant: {request.grant.end_reason} ({number})"
         return Failure("config", why, "`jit doctor` shows what this host lacks")
     why = request.grant.end_reason if request.grant is not None else ""
+    if request.extends:
+        over = f"{where}: the grant was over first{f' ({why})' if why else ''} ({number})"
+        return Failure("denied", over, "ask again with: jit sudo COMMAND")
     return Failure("denied", f"{where}: over before it began{f' ({why})' if why else ''} ({number})", "ask again")
 
 
@@ -131,7 +138,9 @@ class _Progress:
     def _header(self, request: Request) -> None:
         """Who can say yes, since when it is asked, and how to leave."""
         need = request.approvals_needed
-        say(f"{request.request_id}: {request.role} on {request.host} for {duration.words(request.duration_s)}")
+        say(f"{request.request_id}: {request.role} on {request.host} for {how_long(request)}")
+        if request.starts_at:
+            say(f"  starting at {duration.in_full(request.starts_at)}")
         say(f"  {any_of(request.approvers)} can approve ({plural(need, 'approval')} needed)")
         say(f"  asked {duration.since(request.created_at)}; lapses {duration.until(request.lapses_at)}")
         if self._moves:
@@ -147,28 +156,39 @@ class _Progress:
         if request.state == "pending" and len(yes) > self._approvals_told:
             self._line(f"approved by {all_of(yes)} ({len(yes)} of {request.approvals_needed})")
         self._approvals_told = len(yes)
-        if request.state == "approved" and not self._approved_told and request.may_still_start:
+        # That nobody had to agree to more time goes without saying.
+        needless = bool(request.extends) and not yes
+        if request.state == "approved" and not self._approved_told and request.may_still_start and not needless:
             self._approved_told = True
             by = f" by {all_of(yes)}" if yes else ", nobody else has to agree"
             self._line(Painted("✔", "green"), f" approved{by}")
 
-    def in_force(self, request: Request) -> None:
+    def end(self, request: Request, *, announce: bool) -> None:
         self.clear()
         if self._moves and time.monotonic() - self._began > _BELL_AFTER_S:
             bell()
-        if request.grant is not None:
-            say(Painted("✔", "green"), f" {request.role} is in force until {duration.until(request.grant.not_after)}")
+        if request.grant is None or not announce:
+            return
+        ends = duration.until(request.grant.not_after)
+        if request.extends:
+            news = f"{request.role} on {request.host} now ends at {ends}"
+        elif request.scheduled:
+            news = f"{request.role} starts at {duration.in_full(request.grant.not_before)}"
+        else:
+            news = f"{request.role} is in force until {ends}"
+        say(Painted("✔", "green"), f" {news}")
 
     def tick(self) -> None:
         if not self._moves:
             return
         self._frame = (self._frame + 1) % len(self._frames)
         waited = duration.clock(int(time.monotonic() - self._began))
-        what = (
-            f"waiting for {any_of(self._request.approvers)}"
-            if self._request.state == "pending"
-            else f"approved; being put in force on {self._request.host}"
-        )
+        if self._request.state == "pending":
+            what = f"waiting for {any_of(self._request.approvers)}"
+        elif self._request.scheduled and self._request.grant is not None:
+            what = f"approved; starts at {duration.until(self._request.grant.not_before)}"
+        else:
+            what = f"approved; being put in force on {self._request.host}"
         redraw(f"{self._frames[self._frame]} {what} · {waited} · Ctrl-C keeps the request")
 
     def clear(self) -> None:

@@ -4,7 +4,7 @@ import os
 import pwd
 from dataclasses import dataclass, replace
 
-from jit_enforcer import ceiling, gate, processes, sudoargs
+from jit_enforcer import ceiling, closing, connection, gate, processes, sudoargs
 from jit_enforcer.errors import NotAdmitted
 from jit_enforcer.host import Host
 from jit_enforcer.ledger import Entry
@@ -24,14 +24,14 @@ class Admitted:
 
 def admit(host: Host, client: tuple[str, int], server: tuple[str, int]) -> Admitted:
     """Admit the sudo at the client's end of this connection.  Raises `Denied`."""
-    inode = processes.socket_inode(host.paths, client, server)
+    inode = connection.inode(client, server)
     sudo = processes.holder(host.paths, inode)
     try:
         with processes.held(sudo.pid) as pidfd:
             if processes.inspect(host.paths, sudo.pid, processes.sudo_binary()) != sudo:
                 raise NotAdmitted("the sudo process changed while it was looked at")
             try:
-                admitted = _place(host, sudo)
+                entry = _place(host, sudo)
             except NotAdmitted as e:
                 e.told = _who(host, sudo)
                 raise
@@ -39,7 +39,20 @@ def admit(host: Host, client: tuple[str, int], server: tuple[str, int]) -> Admit
                 raise NotAdmitted("the sudo process is gone")
     except OSError as e:
         raise NotAdmitted("the sudo process is gone") from e
-    return admitted
+    if entry is None:
+        return Admitted(None, sudo.uid, pwd.getpwuid(sudo.uid).pw_name, sudo.pid)
+    _remember(host, entry)
+    return Admitted(entry.grant.grant, sudo.uid, entry.grant.user, sudo.pid)
+
+
+def _remember(host: Host, entry: Entry) -> None:
+    """That a single-use grant is used must be durable before the answer (S7).  Raises `Unsafe`.
+
+    A new session need not be: forgotten in a crash, it means that fewer leftovers are killed, not more.
+    """
+    if entry.used and not host.ledger.entries[entry.grant.grant].used:
+        host.ledger.save(entry)
+    host.ledger.entries[entry.grant.grant] = entry
 
 
 def _who(host: Host, sudo: processes.Sudo) -> dict[str, object]:
@@ -55,22 +68,43 @@ def _who(host: Host, sudo: processes.Sudo) -> dict[str, object]:
     return {"uid": sudo.uid, "user": user, "argv": argv if sum(map(len, argv)) <= _ARGV_LIMIT else []}
 
 
-def _place(host: Host, sudo: processes.Sudo) -> Admitted:
+def _place(host: Host, sudo: processes.Sudo) -> Entry | None:
+    """Move sudo into the scope of its grant; returns what the ledger shall know of the grant from now on.
+
+    None: by a rule of the host's own.  Raises `NotAdmitted`.
+    """
     live = [entry for entry in host.live() if entry.grant.uid == sudo.uid and host.left_us(entry) > 0]
     if not live:
         raise NotAdmitted(f"uid {sudo.uid} has no live grant on this host")
     ask = sudoargs.parse(processes.command_line(host.paths, sudo.pid))
-    chosen = gate.choose(ask, [entry.grant for entry in live], process=host.paths.proc / str(sudo.pid))
-    entry = next((entry for entry in live if entry.grant is chosen), None)
-    if entry is None:
-        return _standing(host, sudo, ask, live)
+    session = processes.audit(host.paths, sudo.pid, "sessionid")
+    shut = {entry.grant.grant: why for entry in live if (why := _shut(host, entry, session))}
+    folder = host.paths.proc / str(sudo.pid)
+    chosen = gate.choose(ask, [entry.grant for entry in live if entry.grant.grant not in shut], process=folder)
+    if chosen is None:
+        if would := gate.choose(ask, [entry.grant for entry in live], process=folder):
+            raise NotAdmitted(shut[would.grant])
+        _check_standing(host, sudo, ask, live)
+        return None
+    entry = host.ledger.entries[chosen.grant]
     host.ensure_scope(entry)
     host.scopes.admit(entry.scope, sudo.pid)
-    return Admitted(entry.grant.grant, sudo.uid, entry.grant.user, sudo.pid)
+    return replace(entry, used=entry.grant.once, sessions=tuple(sorted({*entry.sessions, session})))
 
 
-def _standing(host: Host, sudo: processes.Sudo, ask: sudoargs.Ask, live: list[Entry]) -> Admitted:
-    """No grant covers it; whether the host's own rules may let it run is for the ceiling to say.
+def _shut(host: Host, entry: Entry, session: int) -> str:
+    """Why this grant covers nothing now; empty if it may."""
+    if entry.used:
+        return "this grant was for one command, and that has been run"
+    if entry.grant.session not in (0, session):
+        return "this grant is for another login session"
+    if host.left_us(entry) <= closing.CLOSING_US:
+        return "this grant is about to end"
+    return ""
+
+
+def _check_standing(host: Host, sudo: processes.Sudo, ask: sudoargs.Ask, live: list[Entry]) -> None:
+    """No grant covers it; whether the host's own rules may let it run is for the ceiling to say.  Raises `NotAdmitted`.
 
     sudo does not tell which rule it went by: where it could be one of ours, outside a scope it would outlive its grant.
     """
@@ -80,17 +114,16 @@ def _standing(host: Host, sudo: processes.Sudo, ask: sudoargs.Ask, live: list[En
         raise NotAdmitted("a live grant allows this command, but not in this way")
     if any(_read_rule_of(host, sudo, entry) for entry in host.ledger.entries.values()):
         raise NotAdmitted("a grant ended while this sudo started: run it again")
+    try:
+        pwd.getpwuid(sudo.uid)
+    except KeyError:
+        raise NotAdmitted(f"uid {sudo.uid} has no name on this host") from None
     for entry in live:
         running = [known for known in entry.standing if os.path.exists(host.paths.proc / str(known[0]))]
         host.ledger.save(replace(entry, standing=(*running, (sudo.pid, sudo.start))))
-    try:
-        user = pwd.getpwuid(sudo.uid).pw_name
-    except KeyError:
-        raise NotAdmitted(f"uid {sudo.uid} has no name on this host") from None
-    return Admitted(None, sudo.uid, user, sudo.pid)
 
 
 def _read_rule_of(host: Host, sudo: processes.Sudo, entry: Entry) -> bool:
     """True if the grant is over now, and was not when sudo started."""
     over = entry.state != "live" and entry.grant.boot == host.boot and entry.grant.uid == sudo.uid
-    return over and sudo.start <= entry.due * processes.TICKS_PER_S // 1_000_000
+    return over and sudo.start <= processes.ticks(entry.due)

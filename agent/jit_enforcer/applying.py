@@ -4,9 +4,10 @@ The ledger is written before the act; the answer is given once rule and scope ar
 """
 
 import contextlib
+import sys
 
-from jit_enforcer import accounts, ceiling, ending, tickets, verify
-from jit_enforcer.errors import Denied, Expired, Replayed, Unsuitable, WrongUser
+from jit_enforcer import accounts, ceiling, ending, tickets, units, verify
+from jit_enforcer.errors import Denied, Expired, Replayed, Unsafe, Unsuitable, WrongUser
 from jit_enforcer.grant import Grant
 from jit_enforcer.host import Host
 from jit_enforcer.ledger import Entry
@@ -40,8 +41,12 @@ def apply(host: Host, untrusted_envelope: bytes) -> Entry:
         since=known.since if known else now,
         deadline=now + grant.remaining_s * 1_000_000,
         standing=known.standing if known else (),
+        used=known.used if known else False,
+        sessions=known.sessions if known else (),
     )
     host.ledger.save(entry)
+    if known is None:
+        _start_footprint(host, entry)
     try:
         _enforce(host, entry, known)
     except Exception:  # a fault of ours must not leave half a grant either
@@ -72,14 +77,14 @@ def _known(host: Host, grant: Grant) -> Entry | None:
 
 
 def _enforce(host: Host, entry: Entry, old: Entry | None) -> None:
-    """Rule, then scope; the processes of an older revision move over without a gap."""
+    """Rule, then scope; the processes of an older revision move over without a gap, and last its timer goes."""
     host.rules.put(entry, host.live())
     tickets.remove(host.paths, entry.grant.user, entry.grant.uid)
+    host.rules.settle(entry.grant.uid, entry.grant.user, host.live())
     host.scopes.start(entry.scope, left_us=host.left_us(entry), not_after=entry.grant.not_after)
     if old:
         host.scopes.move(old.scope, entry.scope)
-        host.scopes.stop_timer(old.scope)
-    host.rules.settle(entry.grant.uid, entry.grant.user, host.live())
+        _stop_timer(host, old)
 
 
 def _take_back(host: Host, entry: Entry, old: Entry | None) -> None:
@@ -91,10 +96,24 @@ def _take_back(host: Host, entry: Entry, old: Entry | None) -> None:
     try:
         host.ledger.save(old)
         host.rules.put(old, host.live())
+        host.rules.settle(old.grant.uid, old.grant.user, host.live())
         host.ensure_scope(old)
         host.scopes.move(entry.scope, old.scope)
-        host.rules.settle(old.grant.uid, old.grant.user, host.live())
     except Denied:
         with contextlib.suppress(Denied):  # the end below is tried again until it holds
             host.scopes.kill(entry.scope)
-        ending.end(host, old, "revoked")
+        ending.end(host, [old], "revoked")
+    _stop_timer(host, entry)
+
+
+def _stop_timer(host: Host, entry: Entry) -> None:
+    with contextlib.suppress(Unsafe):  # it fires once, into nothing
+        host.scopes.stop_timer(entry.scope)
+
+
+def _start_footprint(host: Host, entry: Entry) -> None:
+    """As early as it is certain that there will be a grant, so that it looks before the first command."""
+    try:
+        units.start_footprint(host.paths.bus, entry.grant.grant, when="before")
+    except Unsafe as e:
+        sys.stderr.write(f"Footprint before a grant: {e}\n")

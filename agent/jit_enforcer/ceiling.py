@@ -11,16 +11,18 @@ from jit_enforcer.paths import Paths
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
-    """`run_as` holds account names, or `*` for any; `standing_sudo` is "refuse" or "allow"."""
+    """`run_as` holds account names, or `*` for any; the last two are one of `_CHOICES`, the default first."""
 
     max_duration_s: int = 86_400
     run_as: tuple[str, ...] = ("*",)
     allow_all: bool = True
     min_uid: int = 1000
     standing_sudo: str = "refuse"
+    leftovers: str = "report"
 
 
 _KEYS = {field.name for field in fields(Ceiling)}
+_CHOICES = {"standing_sudo": ("refuse", "allow"), "leftovers": ("report", "kill")}
 
 
 def load(paths: Paths) -> Ceiling:
@@ -41,15 +43,16 @@ def load(paths: Paths) -> Ceiling:
         table["run_as"] = tuple(names)
     if type(table.get("allow_all", True)) is not bool:
         raise BeyondCeiling(f"{paths.ceiling}: allow_all must be true or false")
-    if table.get("standing_sudo", "refuse") not in ("refuse", "allow"):
-        raise BeyondCeiling(f'{paths.ceiling}: standing_sudo must be "refuse" or "allow"')
+    for key, choices in _CHOICES.items():
+        if table.get(key, choices[0]) not in choices:
+            raise BeyondCeiling(f'{paths.ceiling}: {key} must be "{choices[0]}" or "{choices[1]}"')
     return Ceiling(**table)
 
 
 def check(grant: Grant, ceiling: Ceiling, wall_us: int) -> None:
     """Raise `BeyondCeiling` if the grant is more than this host allows."""
     longest = ceiling.max_duration_s
-    if grant.not_after - wall_us > longest * 1_000_000 or grant.remaining_s > longest:
+    if grant.until - wall_us > longest * 1_000_000 or grant.remaining_s > longest:
         raise BeyondCeiling(f"{grant.grant} is longer than this host's max_duration_s = {longest}")
     if "*" not in ceiling.run_as and grant.run_as_user not in ceiling.run_as:
         raise BeyondCeiling(f"{grant.grant} runs as {grant.run_as_user!r}, which is not in this host's run_as")

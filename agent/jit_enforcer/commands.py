@@ -15,7 +15,7 @@ from jit_enforcer.ledger import Entry
 Answer = dict[str, Any]
 _SHOWN: Final = (
     *("grant", "revision", "uid", "user", "role"),
-    *("run_as_user", "run_as_group", "commands", "shell", "not_after"),
+    *("run_as_user", "run_as_group", "commands", "shell", "not_after", "until", "once", "session"),
 )
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]{1,65000}={0,2}")
 
@@ -66,14 +66,15 @@ def _end(host: Host, grant: str, reason: str) -> Answer:
     if entry is None:
         return {"ok": True, "known": False, "proof": None}
     if entry.state != "ended":
-        entry = ending.end(host, entry, reason)
+        (entry,) = ending.end(host, [entry], reason)
     if entry.state != "ended":
         raise Unsafe(f"{grant} is not wholly gone yet; its end is tried again")
     return {"ok": True, "known": True, "proof": entry.proof}
 
 
 def _sync(host: Host, listed: set[str]) -> Answer:
-    ended = [ending.end(host, entry, "revoked") for entry in host.unfinished() if entry.grant.grant not in listed]
+    unlisted = [entry for entry in host.unfinished() if entry.grant.grant not in listed]
+    ended = ending.end(host, unlisted, "revoked")
     return {"ok": True, "ended": [entry.grant.grant for entry in ended]}
 
 
@@ -107,6 +108,7 @@ def _shown(host: Host, entry: Entry) -> Answer:
     grant = asdict(entry.grant)
     processes = len(host.scopes.processes(entry.scope))
     return {name: grant[name] for name in _SHOWN} | {
+        "used": entry.used,
         "scope": entry.scope.name,
         "processes": processes,
     }

@@ -17,12 +17,17 @@ from jit_enforcer.sudoargs import Ask
 def choose(ask: Ask, grants: Sequence[Grant], *, process: Path) -> Grant | None:
     """The grant that covers the ask: of several, the latest end among those with the strictest recording.
 
+    A single-use grant is not spent on what another of them lets through.
     `process` is the folder of the sudo process under /proc.  None: no grant covers it.
     """
     if not (ask.argv or ask.shell or ask.login):
         raise NotAdmitted("sudo without a command")
     covering = [grant for grant in grants if _covers(grant, ask, process)]
-    return max(covering, key=lambda grant: (RECORDINGS.index(grant.record), grant.not_after), default=None)
+    return max(covering, key=_rank, default=None)
+
+
+def _rank(grant: Grant) -> tuple[int, bool, int]:
+    return RECORDINGS.index(grant.record), not grant.once, grant.until
 
 
 def could_match(ask: Ask, grant: Grant) -> bool:

@@ -21,6 +21,7 @@ RECORDINGS: Final = ("none", "events", "output", "input")
 # Year 9999: the last NOTAFTER sudo can write.
 _LAST_US: Final = 253_402_300_799_000_000
 _LAST_UID: Final = 2**32 - 2
+_LAST_SESSION: Final = 2**32 - 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,11 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Times are µs UTC; `remaining_s` counts from signing.  `record` is one of `RECORDINGS`, laxest first."""
+    """Times are µs UTC; `remaining_s` counts from signing.  `record` is one of `RECORDINGS`, laxest first.
+
+    `until` later than `not_after`: a lease, to be signed anew while the server is heard (SPEC 2.6).  `session`: the
+    audit session sudo must come from; 0 is any.
+    """
 
     grant: str
     revision: int
@@ -49,11 +54,20 @@ class Grant:
     role: str
     not_before: int
     not_after: int
+    until: int
+    once: bool
+    session: int
     remaining_s: int
 
 
 def _integer(key: str, value: object, low: int, high: int) -> int:
     if type(value) is not int or not low <= value <= high:
+        raise Malformed(f"grant with a bad {key}")
+    return value
+
+
+def _boolean(key: str, value: object) -> bool:
+    if type(value) is not bool:
         raise Malformed(f"grant with a bad {key}")
     return value
 
@@ -103,8 +117,9 @@ def parse(untrusted: bytes) -> Grant:
     fields: dict[str, Any] = strictjson.parse_object(untrusted)
     if fields.keys() != set(Grant.__slots__):
         raise Malformed("grant with missing or unknown keys")
-    shell, record, commands = fields["shell"], fields["record"], _commands(fields["commands"])
-    if type(shell) is not bool or (shell and commands != "ALL"):
+    record, commands = fields["record"], _commands(fields["commands"])
+    shell, once = _boolean("shell", fields["shell"]), _boolean("once", fields["once"])
+    if shell and commands != "ALL":
         raise Malformed("grant with a bad shell")
     if record not in RECORDINGS:
         raise Malformed("grant with a bad record")
@@ -124,5 +139,8 @@ def parse(untrusted: bytes) -> Grant:
         role=_text("role", fields["role"], 1, 128),
         not_before=_integer("not_before", fields["not_before"], 1, not_after),
         not_after=not_after,
+        until=_integer("until", fields["until"], not_after, _LAST_US),
+        once=once,
+        session=_integer("session", fields["session"], 0, _LAST_SESSION),
         remaining_s=_integer("remaining_s", fields["remaining_s"], 1, 2**31 - 1),
     )

@@ -50,7 +50,10 @@ class Host:
             self.rules.sweep(older_than_s=60, now_s=time.time())
 
     def ensure_scope(self, entry: Entry) -> None:
-        """Make the scope anew if it is gone while the grant lives.  Raises `Denied`."""
-        if not self.scopes.exists(entry.scope):
-            left = self.left_us(entry)
-            self.scopes.start(entry.scope, left_us=left, not_after=entry.grant.not_after)
+        """Make the scope anew if it is gone while the grant lives, or mend it.  Raises `Denied`."""
+        if self.scopes.whole(entry.scope):
+            return
+        if self.scopes.exists(entry.scope):
+            self.scopes.mend(entry.scope)
+        else:
+            self.scopes.start(entry.scope, left_us=self.left_us(entry), not_after=entry.grant.not_after)

@@ -25,8 +25,9 @@ State = Literal["live", "ending", "ended"]
 class Entry:
     """`since`, `deadline` and `due` are µs of CLOCK_BOOTTIME in the grant's boot; `proof` is SPEC 3.3, once ended.
 
-    `due` is when the end was, or was ordered; `killed` counts what the end killed so far.
+    `due` is when the end was, or was ordered; `killed` counts the programs the end stopped so far.
     `standing` are the pids, each with its start in clock ticks, of sudo that the host's own rules let run.
+    `used`: the one sudo of a single-use grant was let in.  `sessions` are the audit sessions sudo came from.
     """
 
     grant: Grant
@@ -38,13 +39,18 @@ class Entry:
     since: int
     deadline: int
     standing: tuple[tuple[int, int], ...] = ()
+    used: bool = False
+    sessions: tuple[int, ...] = ()
     due: int = 0
     killed: int = 0
     proof: dict[str, Any] | None = None
     reported: bool = False
 
 
-_PLAIN = ("state", "reason", "since", "deadline", "standing", "due", "killed", "proof", "reported")
+_PLAIN = (
+    *("state", "reason", "since", "deadline", "standing", "used", "sessions"),
+    *("due", "killed", "proof", "reported"),
+)
 
 
 class Ledger:
@@ -140,4 +146,5 @@ def _entry(content: bytes) -> Entry:
     fields["scope"] = Scope(*fields["scope"])
     fields["run_as"] = RunAs(*fields["run_as"])
     fields["standing"] = tuple((int(pid), int(start)) for pid, start in fields["standing"])
+    fields["sessions"] = tuple(map(int, fields["sessions"]))
     return Entry(grant=verify.message_of(envelope), envelope=envelope, **fields)

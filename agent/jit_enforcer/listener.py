@@ -1,25 +1,23 @@
 """The agent's way in (SPEC 3.1): SEQPACKET, peers known to the kernel, one answer to each packet, one thread."""
 
-import contextlib
-import grp
 import json
-import os
-import pwd
 import selectors
 import socket
 import struct
 import sys
+import time
 from dataclasses import dataclass
 from typing import Any, Final
 
-from jit_enforcer import commands, ending
+from jit_enforcer import commands, door, ending
 from jit_enforcer.clock import Steps
+from jit_enforcer.closing import LastMinutes
 from jit_enforcer.errors import Denied, Malformed, Unsafe
 from jit_enforcer.host import Host
+from jit_enforcer.lookout import Lookout
 
 REQUEST_LIMIT: Final = 65_536
 ANSWER_LIMIT: Final = 204_800
-_AGENT: Final = "jit-agent"
 _MOST_CONNECTIONS: Final = 64
 
 
@@ -28,7 +26,7 @@ class _Peer:
     """`told` holds the ends already sent on a connection that watches; None: it does not watch."""
 
     connection: socket.socket
-    told: set[str] | None = None
+    told: set[tuple[str, int]] | None = None
 
 
 class Listener:
@@ -36,10 +34,12 @@ class Listener:
 
     def __init__(self, host: Host, stop: socket.socket) -> None:
         self._host = host
-        self._uids = {0, host.paths.owner}
         self._peers: set[_Peer] = set()
-        self._server = self._listen()
+        self._server, self._uids = door.listen(host.paths)
         self._steps = Steps()
+        self._lookout = Lookout(host)
+        self._last_minutes = LastMinutes(host)
+        self._look_for_used = 0.0
         self._selector = selectors.DefaultSelector()
         for source in (self._server, self._steps, stop):
             self._selector.register(source, selectors.EVENT_READ, source)
@@ -48,7 +48,11 @@ class Listener:
     def serve(self) -> None:
         """Answer packets and keep deadlines until told to stop; live grants stay."""
         while True:
-            for key, _ in self._selector.select(ending.wait_s(self._host)):
+            waits = ending.wait_s(self._host), self._lookout.wait_s(), self._last_minutes.wait_s()
+            ready = self._selector.select(min(waits))
+            if ready:
+                self._lookout.look()
+            for key, _ in ready:
                 if key.data is self._stop:
                     return
                 if key.data is self._server:
@@ -57,7 +61,12 @@ class Listener:
                     self._steps.acknowledge()
                 else:
                     self._answer(key.data)
+            self._last_minutes.tick()
             ending.tick(self._host)
+            if time.monotonic() >= self._look_for_used:
+                ending.end_used(self._host)
+                self._look_for_used = time.monotonic() + ending.USED_EVERY_S
+            self._lookout.look()
             self._host.rest()
             self._tell()
 
@@ -67,26 +76,6 @@ class Listener:
         self._selector.close()
         self._steps.close()
         self._server.close()
-
-    def _listen(self) -> socket.socket:
-        path = self._host.paths.socket
-        server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
-        with contextlib.suppress(FileNotFoundError):  # of the run before
-            path.unlink()
-        mask = os.umask(0o177)
-        try:
-            server.bind(str(path))
-        except OSError as e:
-            server.close()
-            raise Unsafe(f"cannot listen on {path}: {e.strerror}") from e
-        finally:
-            os.umask(mask)
-        with contextlib.suppress(KeyError):  # without the agent's account only root may ask
-            self._uids.add(pwd.getpwnam(_AGENT).pw_uid)
-            os.chown(path, -1, grp.getgrnam(_AGENT).gr_gid)
-            path.chmod(0o660)
-        server.listen(16)
-        return server
 
     def _accept(self) -> None:
         try:
@@ -131,8 +120,9 @@ class Listener:
         watching = [peer for peer in self._peers if peer.told is not None]
         for entry in self._host.unreported() if watching else ():
             for peer in watching:
-                if peer.told is not None and entry.grant.grant not in peer.told:
-                    peer.told.add(entry.grant.grant)
+                end = entry.grant.grant, entry.grant.revision  # after a reboot a grant may end once more
+                if peer.told is not None and end not in peer.told:
+                    peer.told.add(end)
                     self._send(peer, {"event": "ended", "proof": entry.proof})
 
     def _send(self, peer: _Peer, answer: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The enforcer's command line: `run` (the daemon), `end-all` (its unit's ExecStopPost) and `check`.
+"""The enforcer's command line: `run` (the daemon), `end-all` (for systemd, at a stop of its unit) and `check`.
 
 Leaving ends no grant: PID 1 and NOTAFTER hold the deadlines meanwhile.  `end-all` ends them only when the unit is being
 stopped, not when it restarts or has crashed (REVIEW 17).
@@ -23,7 +23,7 @@ from jit_enforcer.reconciling import reconcile
 from jit_enforcer.rules import Rules
 from jit_enforcer.scope import Scopes
 
-_UNIT = "jit-enforcer.service"
+_UNITS = ("jit-enforcer.service", "jit-enforcer-stop.service")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -90,17 +90,15 @@ def _is_stopping() -> bool:
     A shutdown stops us too, but it ends every process by itself; the next start reports those grants as rebooted.
     """
     try:
-        jobs = programs.run(
-            programs.SYSTEMCTL, "list-jobs", "--no-legend", "--plain", _UNIT, "shutdown.target"
-        ).decode()
+        jobs = programs.run(programs.SYSTEMCTL, "list-jobs", "--no-legend", "--plain").decode()
     except Denied:
         return True
     rows = [words[1:3] for words in map(str.split, jobs.splitlines())]
-    return [_UNIT, "stop"] in rows and ["shutdown.target", "start"] not in rows
+    return any([unit, "stop"] in rows for unit in _UNITS) and ["shutdown.target", "start"] not in rows
 
 
 def _end_all(host: Host) -> int:
-    left = [entry for entry in host.unfinished() if ending.end(host, entry, "stopped").state != "ended"]
+    left = [entry for entry in ending.end(host, host.unfinished(), "stopped") if entry.state != "ended"]
     for entry in left:
         sys.stderr.write(f"jit-enforcer: {entry.grant.grant} is not wholly gone: run jit-enforcer end-all again\n")
     return 1 if left else 0

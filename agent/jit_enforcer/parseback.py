@@ -9,9 +9,14 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from jit_enforcer import programs, strictjson
+from jit_enforcer import programs, strictjson, sudoersfiles
 from jit_enforcer.errors import Denied, Unsafe, Unsuitable
+from jit_enforcer.paths import Paths
 from jit_enforcer.sudoers import STRICT
+
+
+class _Added(Unsuitable):
+    """Defaults add to, or take from, a list of ours instead of setting one; the text is its name."""
 
 
 def check_file(draft: Path, *, defaults: Sequence[dict[str, Any]], rules: Sequence[dict[str, Any]]) -> None:
@@ -24,27 +29,34 @@ def check_file(draft: Path, *, defaults: Sequence[dict[str, Any]], rules: Sequen
 
 
 def check_whole(
-    sudoers: Path,
+    paths: Paths,
     *,
     defaults: Sequence[dict[str, Any]],
     rules: Sequence[dict[str, Any]],
     run_as_names: Set[str],
     run_as_uids: Set[int],
 ) -> None:
-    """Raise `Unsuitable` unless our entries take effect and nothing after them can change that."""
-    found = _parse(sudoers)
-    _check_last(found.get("Defaults", []), defaults, "Defaults")
-    _check_last(found.get("User_Specs", []), rules, "rules")
+    """Raise `Unsuitable` unless our entries take effect and nothing after them can change that.
+
+    Raises `Unsafe` if that cannot be told now.
+    """
+    try:
+        found = _parse(paths.sudoers)
+    except _Added as e:
+        place = sudoersfiles.place_of(paths, str(e))
+        raise Unsuitable(f"Defaults{place} add to {e}, which grants need as it is: remove the +=") from None
+    if not (_ends_with(found.get("Defaults", []), defaults) and _ends_with(found.get("User_Specs", []), rules)):
+        raise Unsuitable(sudoersfiles.what_comes_later(paths) or "sudo does not read the rules of grants as written")
     for entry in found.get("Defaults", []):
         loosened = [name for name, value in entry["Options"].items() if STRICT.get(name, value) != value]
         if loosened and not all(_harmless(one, run_as_names, run_as_uids) for one in entry.get("Binding", [])):
-            raise Unsuitable(f"sudoers has bound Defaults that change {loosened[0]}, which grants need: remove them")
+            place = sudoersfiles.place_of(paths, loosened[0])
+            raise Unsuitable(f"Defaults{place} change {loosened[0]}, which grants need as it is: remove them")
 
 
-def _check_last(found: list[Any], ours: Sequence[dict[str, Any]], what: str) -> None:
+def _ends_with(found: list[Any], ours: Sequence[dict[str, Any]]) -> bool:
     tail = found[len(found) - len(ours) :] if len(ours) <= len(found) else []
-    if sorted(map(_canonical, tail)) != sorted(map(_canonical, ours)):
-        raise Unsuitable(f"our {what} are not the last that sudo reads: @includedir /run/jit/sudoers.d must come last")
+    return sorted(map(_canonical, tail)) == sorted(map(_canonical, ours))
 
 
 def _canonical(entry: dict[str, Any]) -> str:
@@ -89,8 +101,8 @@ def _merged(options: list[dict[str, Any]]) -> dict[str, Any]:
     for option in options:
         for name, value in option.items():
             if name == "operation":
-                if value != "list_assign" and any(key in STRICT for key in option):
-                    raise Unsuitable("sudoers adds to a list of ours: remove the += from its Defaults")
+                if value != "list_assign" and (ours := STRICT.keys() & option.keys()):
+                    raise _Added(*ours)
                 continue
             merged[name] = value
     return merged

@@ -23,6 +23,7 @@ class Paths:
     proc: Path
     cgroup: Path
     bus: Path
+    dev: Path
 
 
 def below(root: Path, *, owner: int) -> Paths:
@@ -42,4 +43,5 @@ def below(root: Path, *, owner: int) -> Paths:
         proc=root / "proc",
         cgroup=root / "sys/fs/cgroup",
         bus=root / "run/dbus/system_bus_socket",
+        dev=root / "dev",
     )

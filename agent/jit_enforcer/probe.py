@@ -4,29 +4,40 @@ import os
 import re
 from typing import Final
 
-from jit_enforcer import programs
-from jit_enforcer.errors import Denied
+from jit_enforcer import parseback, programs, sudoersfiles
+from jit_enforcer.errors import Unsafe, Unsuitable
 from jit_enforcer.paths import Paths
 
 _OLDEST_SUDO: Final = (1, 9, 10)
 _OLDEST_SYSTEMD: Final = 252
 _OLDEST_KERNEL: Final = (5, 14)
 _LOG_PORT: Final = 843
+_RS: Final = (
+    "this host's sudo is sudo-rs, which knows neither NOTAFTER nor log servers: make the original sudo /usr/bin/sudo "
+    "again (where it is an alternative: update-alternatives --set sudo /usr/bin/sudo.ws)"
+)
 
 
 class Probe:
-    """Version and problems of this host.  Programs are asked again only after they were replaced."""
+    """Version and problems of this host.  What was found well is asked again only after it changed."""
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
-        self._asked: tuple[int, int, int] | None = None
+        self._sudoers, self._folder = str(paths.sudoers), f"{paths.sudoers}.d"
+        self._programs: object = None
+        self._files: object = None
         self.sudo_version = ""
-        self._of_programs: list[str] = []
 
     def problems(self) -> list[str]:
         """Empty: grants can be enforced."""
-        self._ask_programs()
-        found = [*self._of_programs, *self._include_line()]
+        try:
+            return self.known_problems()
+        except Unsafe as e:
+            return [str(e)]
+
+    def known_problems(self) -> list[str]:
+        """Like `problems`; raises `Unsafe` if what is asked does not answer, which may pass."""
+        found = self._of_programs() or self._of_sudoers()
         if not (self._paths.cgroup / "cgroup.controllers").exists():
             found.append("cgroup v2 is not mounted at /sys/fs/cgroup: boot with systemd.unified_cgroup_hierarchy=1")
         if tuple(map(int, re.findall(r"\d+", os.uname().release)[:2])) < _OLDEST_KERNEL:
@@ -35,33 +46,44 @@ class Probe:
             found.append(f"any user may take port {_LOG_PORT}: set net.ipv4.ip_unprivileged_port_start to 1024")
         return found
 
-    def _ask_programs(self) -> None:
+    def fingerprint(self) -> object:
+        """Something else whenever sudo itself or one of its files was replaced or written."""
+        # On the path of every sudo, hence plain strings.
         try:
-            found = os.stat(programs.SUDO)
+            names = os.listdir(self._folder)
         except OSError:
-            self._asked, self.sudo_version, self._of_programs = None, "", ["sudo is not installed: apt install sudo"]
-            return
-        identity = (found.st_dev, found.st_ino, found.st_mtime_ns)
-        if identity != self._asked:
-            self.sudo_version, problem = sudo_suitability(_said(programs.SUDO, "-V"))
-            problems = problem, systemd_problem(_said(programs.SYSTEMCTL, "--version"))
-            self._of_programs = [text for text in problems if text]
-            self._asked = identity
+            names = []
+        files = [f"{self._folder}/{name}" for name in names]
+        return files, [_seen(file) for file in (programs.SUDO, self._sudoers, *files)]
 
-    def _include_line(self) -> list[str]:
-        """The include line must be there and the last thing sudo reads; each apply proves it with sudo's parser."""
-        folder = self._paths.root / "etc/sudoers.d"
-        try:
-            lines = _lines((folder / "zzz-jit").read_text())
-            main = _lines(self._paths.sudoers.read_text())
-            later = sorted(n for n in os.listdir(folder) if n > "zzz-jit" and "." not in n and not n.endswith("~"))
-        except (OSError, ValueError):
+    def _of_programs(self) -> list[str]:
+        seen = _seen(programs.SUDO)
+        if seen and seen == self._programs:
+            return []
+        self.sudo_version = ""
+        if not seen:
+            return ["sudo is not installed: apt install sudo"]
+        self.sudo_version, problem = sudo_suitability(_said(programs.SUDO, "-V"))
+        problems = [problem, systemd_problem(_said(programs.SYSTEMCTL, "--version"))]
+        self._programs = None if any(problems) else seen
+        return [text for text in problems if text]
+
+    def _of_sudoers(self) -> list[str]:
+        """Our include line must be the last thing sudo reads, and nothing may loosen what it includes."""
+        seen = self.fingerprint()
+        if seen == self._files:
+            return []
+        self._files = None
+        if not (self._paths.root / "etc/sudoers.d/zzz-jit").exists():
             return ["/etc/sudoers.d/zzz-jit is missing: reinstall jit-agent"]
-        if lines != ["@includedir /run/jit/sudoers.d"]:
-            return ["/etc/sudoers.d/zzz-jit is not as we wrote it: reinstall jit-agent"]
-        if not main or main[-1] not in ("@includedir /etc/sudoers.d", "#includedir /etc/sudoers.d"):
-            return ["/etc/sudoers does not end with @includedir /etc/sudoers.d: put the line last"]
-        return [f"/etc/sudoers.d/{ascii(later[0])[1:-1]} comes after zzz-jit: rename it"] if later else []
+        if problem := sudoersfiles.what_comes_later(self._paths):
+            return [problem]
+        try:
+            parseback.check_whole(self._paths, defaults=[], rules=[], run_as_names={"root"}, run_as_uids={0})
+        except Unsuitable as e:
+            return [str(e)]
+        self._files = seen
+        return []
 
     def _port_is_open(self) -> bool:
         """Only knowable in the host's own network namespace; under PrivateNetwork the agent has to look (REVIEW 19)."""
@@ -77,7 +99,7 @@ class Probe:
 def sudo_suitability(said: str) -> tuple[str, str]:
     """Version and problem, from what `sudo -V` prints."""
     if "sudo-rs" in said:
-        return said.splitlines()[0][:80], "sudo-rs knows neither NOTAFTER nor log servers: make sudo.ws the host's sudo"
+        return said.splitlines()[0][:80], _RS
     found = re.match(r"Sudo version ((\d+)\.(\d+)\.(\d+)[A-Za-z0-9.~+-]*)\n", said)
     if not found:
         return "", "sudo -V does not tell its version"
@@ -98,13 +120,13 @@ def systemd_problem(said: str) -> str:
 
 
 def _said(*argv: str) -> str:
-    try:  # sudo -V tells its version first, and fails later without the capabilities we do without
-        return programs.run(*argv, may_fail=True).decode("utf-8", "replace")
-    except Denied:
-        return ""
+    """What it prints first is its version; sudo then fails for want of capabilities, which is no matter."""
+    return programs.run(*argv, may_fail=True).decode("utf-8", "replace")
 
 
-def _lines(text: str) -> list[str]:
-    """The lines that mean something; `#includedir` does."""
-    lines = (line.strip() for line in text.splitlines())
-    return [line for line in lines if line and (not line.startswith("#") or line.startswith("#include"))]
+def _seen(path: str) -> tuple[int, ...]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -13,9 +13,7 @@ from jit_enforcer.ledger import Entry
 
 def reconcile(host: Host) -> None:
     """Raises `Denied` if something that must go does not."""
-    for entry in host.unfinished():
-        if entry.grant.boot != host.boot:
-            ending.end(host, entry, "rebooted")
+    ending.end(host, [entry for entry in host.unfinished() if entry.grant.boot != host.boot], "rebooted")
     ending.tick(host)
     for entry in list(host.ledger.entries.values()):
         if entry.reported and entry.grant.boot != host.boot:
@@ -36,7 +34,7 @@ def _take_up(host: Host, entry: Entry) -> None:
             host.rules.put(entry, host.live())
         host.rules.settle(entry.grant.uid, entry.grant.user, host.live())
     except Denied:
-        ending.end(host, entry, "revoked")
+        ending.end(host, [entry], "revoked")
         return
     try:
         host.ensure_scope(entry)

@@ -10,6 +10,7 @@ from pathlib import Path
 from jit_enforcer import dropin, parseback, sudoers
 from jit_enforcer.accounts import SAFE_NAME
 from jit_enforcer.errors import Unsafe
+from jit_enforcer.grant import Grant
 from jit_enforcer.ledger import Entry
 from jit_enforcer.paths import Paths
 
@@ -36,7 +37,20 @@ class Rules:
             mode=0o440,
             check=lambda draft: parseback.check_file(draft, defaults=[], rules=meant),
         )
-        self._check_whole(live)
+        self.verify(live)
+
+    def verify(self, live: Sequence[Entry]) -> None:
+        """Raise `Unsuitable` unless sudo still reads all rules as they were meant; `Unsafe` if it does not answer."""
+        present = [entry for entry in live if not dropin.gone(self._paths.dropins / entry.grant.grant)]
+        uids = {entry.grant.uid for entry in live}
+        uids = {uid for uid in uids if not dropin.gone(self._paths.dropins / sudoers.defaults_name(uid))}
+        parseback.check_whole(
+            self._paths,
+            defaults=[sudoers.expected_defaults(uid, record_input=_records_input(uid, live)) for uid in uids],
+            rules=[sudoers.expected_rule(entry.grant, entry.run_as) for entry in present],
+            run_as_names={entry.grant.run_as_user for entry in live},
+            run_as_uids={entry.run_as.uid for entry in live},
+        )
 
     def is_put(self, entry: Entry, live: Sequence[Entry]) -> bool:
         """True if rule and Defaults stand on disk exactly as `put` writes them."""
@@ -85,28 +99,12 @@ class Rules:
 
         dropin.install(self._paths, final, text, mode=0o440, check=check)
 
-    def _check_whole(self, live: Sequence[Entry]) -> None:
-        present = [entry for entry in live if not dropin.gone(self._paths.dropins / entry.grant.grant)]
-        uids = {entry.grant.uid for entry in live}
-        uids = {uid for uid in uids if not dropin.gone(self._paths.dropins / sudoers.defaults_name(uid))}
-        parseback.check_whole(
-            self._paths.sudoers,
-            defaults=[sudoers.expected_defaults(uid, record_input=_records_input(uid, live)) for uid in uids],
-            rules=[sudoers.expected_rule(entry.grant, entry.run_as) for entry in present],
-            run_as_names={entry.grant.run_as_user for entry in live},
-            run_as_uids={entry.run_as.uid for entry in live},
-        )
-
     def _mark(self, uid: int, user: str, live: Sequence[Entry]) -> None:
-        """Only a hint for `jit`, so only for ALL, and only under a name that is safe as a file name (REVIEW 8)."""
+        """Only a hint for `jit`, and only under a name that is safe as a file name (REVIEW 8)."""
         if not SAFE_NAME.fullmatch(user):
             return
         marker = self._paths.markers / user
-        names = {
-            entry.grant.run_as_user
-            for entry in live
-            if entry.grant.uid == uid and entry.grant.commands == "ALL" and not entry.grant.run_as_group
-        }
+        names = {entry.grant.run_as_user for entry in live if entry.grant.uid == uid and _is_for_anything(entry.grant)}
         if not names:
             _unlink(marker)
             return
@@ -127,6 +125,11 @@ def _unlink(marker: Path) -> None:
     with contextlib.suppress(OSError):  # if it stays, `remove` empties it or says so
         marker.unlink()
     dropin.remove(marker)
+
+
+def _is_for_anything(grant: Grant) -> bool:
+    """True if any sudo of the person would pass; of a grant for one command or one session only the gate can tell."""
+    return grant.commands == "ALL" and not (grant.run_as_group or grant.once or grant.session)
 
 
 def _records_input(uid: int, live: Sequence[Entry]) -> bool:

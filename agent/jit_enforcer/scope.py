@@ -1,25 +1,25 @@
 """One scope a grant: everything it starts is in there, and dies with it (S2, S4, DESIGN 5, REVIEW 5).
 
-The scope is made around a sleeping placeholder, so that admitting a sudo is one write to `cgroup.procs`.
+The scope is made around a sleeping placeholder, so that admitting a sudo is one write to `cgroup.procs`.  While the
+placeholder lives PID 1 cannot take the scope for empty and forget it, and its time limit with it.
 """
 
 import contextlib
 import errno
 import os
 import re
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from jit_enforcer import programs, units
+from jit_enforcer import dbus, placeholder, processes, units
 from jit_enforcer.errors import Expired, Unsafe
 from jit_enforcer.paths import Paths
 from jit_enforcer.units import Scope
 
 _NAME: Final = re.compile(r"jit-gnt-[0-9a-hjkmnp-tv-z]{16}(-r[0-9]{1,10})?\.scope")
-_PLACEHOLDER: Final = ("jit-placeholder", "infinity")
-_PLACEHOLDER_CMDLINE: Final = b"jit-placeholder\0infinity\0"
 _SECOND: Final = 1_000_000
 
 
@@ -39,34 +39,46 @@ class Scopes:
         """Make the scope and its timer.  Raises `Expired` if PID 1 has no time left to end it, or `Unsafe`."""
         if left_us <= _SECOND:
             raise Expired("less than a second is left")
-        silent = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
-        pid = os.posix_spawn(programs.SLEEP, _PLACEHOLDER, {}, setsid=True, file_actions=silent)
+        pid = placeholder.spawn()
         try:
             units.start_scope(self._paths.bus, scope, pid=pid, runtime_us=left_us - _SECOND)
             units.start_timer(self._paths.bus, scope, not_after=not_after)
             self._await(pid, scope.name)
         except Unsafe:
-            os.kill(pid, 9)
-            os.waitpid(pid, 0)
+            placeholder.bury(pid)
+            raise
+
+    def mend(self, scope: Scope) -> None:
+        """Give a scope whose placeholder was killed another one.  Raises `Unsafe` if PID 1 has given the scope up."""
+        pid = placeholder.spawn()
+        try:
+            units.attach(self._paths.bus, scope, pid=pid)
+            self._await(pid, scope.name)
+        except Unsafe:
+            placeholder.bury(pid)
             raise
 
     def stop_timer(self, scope: Scope) -> None:
-        """Take the calendar timer back; if that fails it fires once, into nothing."""
-        with contextlib.suppress(Unsafe):
+        """Take the calendar timer back.  Raises `Unsafe` if the bus is away; then it fires once, into nothing."""
+        with contextlib.suppress(dbus.Refused):  # it has fired, or was never made
             units.stop_timer(self._paths.bus, scope)
 
     def exists(self, scope: Scope) -> bool:
         return self._directory(scope).is_dir()
 
+    def whole(self, scope: Scope) -> bool:
+        """True if the placeholder is alive in it, so that PID 1 keeps the scope and its time limit."""
+        return any(placeholder.is_one(self._paths, pid) for pid in self._pids(self._directory(scope)))
+
     def admit(self, scope: Scope, pid: int) -> None:
-        """Move a process into the scope.  Raises `Unsafe` unless the kernel confirms it."""
+        """Move a process into the scope.  Raises `Unsafe` unless it is there and PID 1 still holds the scope."""
         directory = self._directory(scope)
         try:
             (directory / "cgroup.procs").write_text(f"{pid}\n")
         except OSError as e:
             raise Unsafe(f"cannot move the process into {scope.name}: {e.strerror}") from e
-        if not self.holds(scope, pid):
-            raise Unsafe(f"the process did not stay in {scope.name}")
+        if not self.holds(scope, pid) or not self.whole(scope):
+            raise Unsafe(f"{scope.name} was given up meanwhile: run it again")
 
     def holds(self, scope: Scope, pid: int) -> bool:
         """True if the process is in the scope or in a cgroup below it."""
@@ -80,27 +92,43 @@ class Scopes:
 
     def processes(self, scope: Scope) -> list[int]:
         """The pids in the scope, the placeholder not among them."""
-        return [pid for pid in self._pids(self._directory(scope)) if not self._is_placeholder(pid)]
+        return [pid for pid in self._pids(self._directory(scope)) if not placeholder.is_one(self._paths, pid)]
+
+    def programs(self, scope: Scope) -> list[int]:
+        """The pids in the scope that are neither placeholder nor sudo."""
+        return [pid for pid in self.processes(scope) if not processes.runs_sudo(self._paths, pid)]
+
+    def send(self, scope: Scope, pid: int, *numbers: signal.Signals) -> None:
+        """Send signals to a process, if it is in the scope still."""
+        with contextlib.suppress(OSError), processes.held(pid) as pidfd:  # it ended
+            if self.holds(scope, pid):
+                for number in numbers:
+                    signal.pidfd_send_signal(pidfd, number)
 
     def move(self, old: Scope, new: Scope) -> None:
-        """Move everything from one scope into another, until the old one is empty (REVIEW 5).  Raises `Unsafe`."""
-        source, target = self._directory(old), self._directory(new) / "cgroup.procs"
+        """Move all programs from one scope into another, and let PID 1 forget the old one (REVIEW 5).  Raises `Unsafe`.
+
+        Its placeholder goes last, and dies: new processes are moved until none has come.
+        """
+        target = self._directory(new) / "cgroup.procs"
         for _ in range(1000):
-            pids = self._pids(source)
-            if not pids:
-                return
+            pids = self.processes(old)
             for pid in pids:
                 with contextlib.suppress(OSError):  # it ended, or forked on: the next round sees
                     target.write_text(f"{pid}\n")
-        raise Unsafe(f"{old.name} does not become empty")
+            if not pids:
+                break
+        else:
+            raise Unsafe(f"{old.name} does not become empty")
+        self.kill(old)
 
     def kill(self, scope: Scope, *, patience_s: float = 2.0) -> int:
-        """Kill everything inside, again until the kernel says `populated 0`; returns how many there were.
+        """Kill everything inside, again until the kernel says `populated 0`; returns how many programs there were.
 
         Raises `Unsafe` if something is left.  One write can miss a process that is just being forked.
         """
         directory = self._directory(scope)
-        killed = len(self.processes(scope))
+        killed = len(self.programs(scope))
         give_up = time.monotonic() + patience_s
         while self._populated(directory):
             with contextlib.suppress(OSError):  # removed under our hands; if not, the deadline below speaks
@@ -135,12 +163,6 @@ class Scopes:
             if e.errno in (errno.ENOENT, errno.ENODEV):
                 return False
             raise Unsafe(f"cannot read {directory}: {e.strerror}") from e
-
-    def _is_placeholder(self, pid: int) -> bool:
-        try:
-            return (self._paths.proc / str(pid) / "cmdline").read_bytes() == _PLACEHOLDER_CMDLINE
-        except OSError:
-            return False
 
     def _await(self, pid: int, name: str) -> None:
         for _ in range(2000):

@@ -7,7 +7,7 @@ is in time although PID 1 may be as late again for each.  A calendar timer follo
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from jit_enforcer import dbus, programs
 
@@ -15,6 +15,8 @@ _SYSTEMD: Final = "org.freedesktop.systemd1"
 _OBJECT: Final = "/org/freedesktop/systemd1"
 _START: Final = dbus.Method(_SYSTEMD, _OBJECT, f"{_SYSTEMD}.Manager", "StartTransientUnit", "ssa(sv)a(sa(sv))")
 _STOP: Final = dbus.Method(_SYSTEMD, _OBJECT, f"{_SYSTEMD}.Manager", "StopUnit", "ss")
+_ATTACH: Final = dbus.Method(_SYSTEMD, _OBJECT, f"{_SYSTEMD}.Manager", "AttachProcessesToUnit", "ssau")
+_BEGIN: Final = dbus.Method(_SYSTEMD, _OBJECT, f"{_SYSTEMD}.Manager", "StartUnit", "ss")
 _COLLECT: Final = ("CollectMode", ("s", "inactive-or-failed"))
 _END: Final = ("Description", ("s", "End of a jit grant"))
 
@@ -42,6 +44,11 @@ def start_scope(bus: Path, scope: Scope, *, pid: int, runtime_us: int) -> None:
     dbus.call(bus, _START, scope.name, "fail", properties, [])
 
 
+def attach(bus: Path, scope: Scope, *, pid: int) -> None:
+    """Put a process into a scope by way of PID 1, which refuses if it has given the scope up.  Raises `Unsafe`."""
+    dbus.call(bus, _ATTACH, scope.name, "", [pid])
+
+
 def start_timer(bus: Path, scope: Scope, *, not_after: int) -> None:
     """Ask for a timer that stops the scope at `not_after`, µs UTC.  Raises `Unsafe`."""
     moment = f"{datetime.fromtimestamp(not_after / 1_000_000, UTC):%Y-%m-%d %H:%M:%S.%f} UTC"
@@ -66,6 +73,11 @@ def start_timer(bus: Path, scope: Scope, *, not_after: int) -> None:
 def stop_timer(bus: Path, scope: Scope) -> None:
     """Raises `Unsafe`."""
     dbus.call(bus, _STOP, _timer(scope), "replace")
+
+
+def start_footprint(bus: Path, grant_id: str, *, when: Literal["before", "after"]) -> None:
+    """Ask for a look at what matters on the host (SPEC 3.6); nobody waits for it.  Raises `Unsafe`."""
+    dbus.call(bus, _BEGIN, f"jit-footprint@{when}-{grant_id}.service", "replace")
 
 
 def _timer(scope: Scope) -> str:

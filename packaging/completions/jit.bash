@@ -5,7 +5,7 @@ _jit()
     local cur prev words cword
     _init_completion || return
 
-    local verbs="sudo request status ls drop cancel mfa doctor completion version help"
+    local verbs="sudo request status ls extend drop cancel mfa doctor completion version help"
     if ((cword == 1)); then
         COMPREPLY=($(compgen -W "$verbs --help --version" -- "$cur"))
         return
@@ -53,7 +53,7 @@ _jit()
             COMPREPLY=($(compgen -W "sudo extended" -- "$cur"))
             return
             ;;
-        *,-*[mtd] | *,--reason | *,--ticket | *,--duration | *,--otp | *,--token)
+        *,-*[mtd] | *,--reason | *,--ticket | *,--duration | *,--otp | *,--token | *,--at)
             return
             ;;
         *,-o | *,--output)
@@ -62,13 +62,14 @@ _jit()
             ;;
     esac
 
-    local asking="--reason --ticket --duration --otp --non-interactive --no-wait --user --group --help"
+    local asking="--reason --ticket --duration --otp --non-interactive --no-wait --help"
     case $verb in
-        sudo) COMPREPLY=($(compgen -W "--login --shell --role --exact --exit-codes $asking" -- "$cur")) ;;
-        request) COMPREPLY=($(compgen -W "$(jit ls -o name 2>/dev/null) $asking" -- "$cur")) ;;
+        sudo) COMPREPLY=($(compgen -W "--login --shell --role --exact --exit-codes --user --group --once --this-session $asking" -- "$cur")) ;;
+        request) COMPREPLY=($(compgen -W "$(jit ls -o name 2>/dev/null) --user --group --at --once --this-session --output $asking" -- "$cur")) ;;
+        extend) COMPREPLY=($(compgen -W "$(jit status -o name 2>/dev/null | grep ^gnt-) --output $asking" -- "$cur")) ;;
         status) COMPREPLY=($(compgen -W "$(jit status -o name 2>/dev/null) --all --wait --prompt --output --help" -- "$cur")) ;;
-        drop) COMPREPLY=($(compgen -W "$(jit status -o name 2>/dev/null | grep ^gnt-) --all --help" -- "$cur")) ;;
-        cancel) COMPREPLY=($(compgen -W "$(jit status -o name 2>/dev/null | grep ^req-) --help" -- "$cur")) ;;
+        drop) COMPREPLY=($(compgen -W "$(jit status -o name 2>/dev/null | grep ^gnt-) --all --output --help" -- "$cur")) ;;
+        cancel) COMPREPLY=($(compgen -W "$(jit status -o name 2>/dev/null | grep ^req-) --output --help" -- "$cur")) ;;
         mfa) COMPREPLY=($(compgen -W "enroll --token --otp --help" -- "$cur")) ;;
         ls | doctor) COMPREPLY=($(compgen -W "--output --help" -- "$cur")) ;;
         completion) COMPREPLY=($(compgen -W "bash zsh fish" -- "$cur")) ;;

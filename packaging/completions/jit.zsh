@@ -9,12 +9,13 @@ _jit_names() {
 
 _jit() {
   local curcontext=$curcontext state line
-  local -a verbs asking
+  local -a verbs account asking narrowing output
   verbs=(
     'sudo:run a command with sudo, asking for the right to first if need be'
     'request:ask for a role before it is needed'
     'status:what I may do now, and what I have asked for'
     'ls:what I may ask for on this host'
+    'extend:let a grant in force last longer'
     'drop:give back a grant before its time is up'
     'cancel:take back a request nobody has decided yet'
     'mfa:enrol the second factor'
@@ -23,9 +24,16 @@ _jit() {
     'version:print the version'
     'help:show help'
   )
-  asking=(
+  account=(
     '(-u --user)'{-u,--user=}'[run as this account]:user:_users'
     '(-g --group)'{-g,--group=}'[run with this primary group]:group:_groups'
+  )
+  narrowing=(
+    '--once[for one sudo only]'
+    '--this-session[only from this login session]'
+  )
+  output=('(-o --output)'{-o,--output=}'[format]:format:(json name)')
+  asking=(
     '(-m --reason)'{-m,--reason=}'[why you need it]:reason: '
     '(-t --ticket)'{-t,--ticket=}'[the ticket it is for]:ticket: '
     '(-d --duration)'{-d,--duration=}'[for how long]:time (30m, 2h): '
@@ -42,7 +50,7 @@ _jit() {
   fi
   case $words[1] in
     sudo)
-      _arguments -s -S -A '-*' $asking \
+      _arguments -s -S -A '-*' $account $asking $narrowing \
         '(-i --login)'{-i,--login}'[a login shell]' \
         '(-s --shell)'{-s,--shell}'[a shell]' \
         '(-r --role)'{-r,--role=}'[use this role]:role: _jit_names ls ""' \
@@ -51,16 +59,20 @@ _jit() {
         '(-)1: :_command_names -e' \
         '*::arguments: _normal'
       ;;
-    request) _arguments -s $asking ':role: _jit_names ls ""' '*::command: _normal' ;;
+    request)
+      _arguments -s $account $asking $narrowing $output '--at=[start then]:time (14:00, +2h): ' \
+        ':role: _jit_names ls ""' '*::command: _normal'
+      ;;
+    extend) _arguments -s $asking $output ':grant: _jit_names status gnt-' ;;
     status)
       _arguments -s '(-a --all)'{-a,--all}'[also what is over]' '(-w --wait)'{-w,--wait}'[wait]' \
-        '--prompt[one line for a shell prompt]' '(-o --output)'{-o,--output=}'[format]:format:(json name)' \
+        '--prompt[one line for a shell prompt]' $output \
         ':id: _jit_names status ""'
       ;;
-    drop) _arguments -s '(-a --all)'{-a,--all}'[all my grants]' ':grant: _jit_names status gnt-' ;;
-    cancel) _arguments ':request: _jit_names status req-' ;;
+    drop) _arguments -s '(-a --all)'{-a,--all}'[all my grants]' $output ':grant: _jit_names status gnt-' ;;
+    cancel) _arguments $output ':request: _jit_names status req-' ;;
     mfa) _arguments ':what:(enroll)' '--token=[the one-time token]:token: ' '--otp=[a one-time code]:code: ' ;;
-    ls | doctor) _arguments '(-o --output)'{-o,--output=}'[format]:format:(json name)' ;;
+    ls | doctor) _arguments $output ;;
     completion) _arguments ':shell:(bash zsh fish)' ;;
     help) _describe verb verbs ;;
   esac

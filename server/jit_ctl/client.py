@@ -108,6 +108,28 @@ class Server:
         query = people_pb2.GrantRef(grant_id=ref)
         return wire.grant(self._call(lambda: self._people.Drop(query, timeout=self._timeout)))
 
+    # Locks and alerts
+
+    def create_lock(self, kind: str, target: str, reason: str, duration_s: int) -> model.Lock:
+        """Zero seconds: until it is lifted."""
+        order = people_pb2.CreateLockRequest(kind=kind, target=target, reason=reason, duration_s=duration_s)
+        return wire.lock(self._call(lambda: self._people.CreateLock(order, timeout=self._timeout)))
+
+    def lift_lock(self, ref: str, reason: str) -> model.Lock:
+        order = people_pb2.LockRef(lock_id=ref, reason=reason)
+        return wire.lock(self._call(lambda: self._people.LiftLock(order, timeout=self._timeout)))
+
+    def locks(self, *, over_too: bool) -> list[model.Lock]:
+        """Newest first."""
+        query = people_pb2.ListLocksRequest(all=over_too)
+        answer = self._call(lambda: self._people.ListLocks(query, timeout=self._timeout))
+        return [wire.lock(message) for message in answer.locks]
+
+    def alerts(self) -> list[model.Alert]:
+        """What matters most first."""
+        answer = self._call(lambda: self._people.ListAlerts(people_pb2.ListAlertsRequest(), timeout=self._timeout))
+        return [wire.alert(message) for message in answer.alerts]
+
     # Administration
 
     def hosts(self) -> list[model.Host]:

@@ -45,6 +45,20 @@ def grant_ids(context: click.Context, parameter: click.Parameter, incomplete: st
     )
 
 
+def lock_ids(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return _suggest(
+        incomplete,
+        lambda server: [
+            (lock.lock_id, f"{lock.kind} {lock.target}: {lock.reason}") for lock in server.locks(over_too=False)
+        ],
+    )
+
+
+def role_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The roles the person may decide on, which are those an approver may lock."""
+    return _suggest(incomplete, lambda server: [(role, "") for role in server.who_am_i().approver_of])
+
+
 def host_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     return _suggest(incomplete, lambda server: [(host.name, host.host_id) for host in server.hosts()])
 

@@ -7,23 +7,25 @@ that no host has proved is never called done (DESIGN 3).
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 from . import times
 from .model import Ask, Decision, Grant, GrantState, Request, RequestState
 from .output import facts
 from .safe import shell_line
 
-When = Callable[..., str]
+When = Callable[[datetime | None], str]
 
 _STYLES = {
     "pending": "yellow",
+    "scheduled": "cyan",
     "issued": "yellow",
     "ending": "yellow",
     "active": "green",
     "approved": "green",
     "denied": "red",
     "refused": "red",
-    "unconfirmed": "red",
+    "unconfirmed": "bold red",
 }
 
 
@@ -46,15 +48,54 @@ def run_as(user: str, group: str) -> str:
     return f"{user}:{group}" if group else user
 
 
+def only(*, once: bool, this_session: bool) -> str:
+    """What narrows a grant beyond its commands; empty when nothing does."""
+    words = ("one sudo", once), ("the login session it is asked from", this_session)
+    return " in ".join(word for word, on in words if on)
+
+
+def extension(request: Request, when: When) -> str:
+    """What an extension asks for, and whether it goes past what the role gives by itself; empty for a new grant."""
+    if not request.extends:
+        return ""
+    until = f", until {when(request.extends_to)}" if request.extends_to else ""
+    past = f"; past the role's maximum of {times.duration(request.past_max_s)}" if request.past_max_s else ""
+    return f"{times.duration(request.duration_s)} more for {request.extends}{until}{past}"
+
+
+def what(request: Request) -> str:
+    """The command, and before it that it is for a grant that lasts longer."""
+    line = command(request.ask)
+    return f"{times.duration(request.duration_s)} more for {request.extends}: {line}" if request.extends else line
+
+
+def terms(grant: Grant) -> str:
+    """In a few words how a grant is otherwise than others; empty for most."""
+    words = (
+        ("once", grant.once),
+        ("this session", grant.this_session),
+        (f"lease {times.duration(grant.lease_s)}", grant.lease_s),
+        (f"extended {_times(grant.extensions)}", grant.extensions),
+        (f"{len(grant.leftovers)} left over", grant.leftovers),
+    )
+    return ", ".join(word for word, on in words if on)
+
+
+def _times(count: int) -> str:
+    return "" if not count else "once" if count == 1 else f"{count} times"
+
+
 def votes(request: Request) -> str:
     given = sum(decision.approved for decision in request.decisions)
     return f"{given} of {request.approvals_needed}"
 
 
-def grant_status(grant: Grant) -> str:
+def grant_status(grant: Grant, when: When) -> str:
     """The state of a grant as one may rely on it: without the host's proof it says so."""
     reason = grant.end_reason or "ended"
     match grant.state:
+        case GrantState.SCHEDULED:
+            return f"scheduled, starts {when(grant.not_before)}"
         case GrantState.ISSUED:
             return "issued, not confirmed by the host"
         case GrantState.ACTIVE:
@@ -62,7 +103,10 @@ def grant_status(grant: Grant) -> str:
         case GrantState.ENDING:
             return "ending, not confirmed by the host"
         case GrantState.UNCONFIRMED:
-            return "time is up, NOT confirmed by the host"
+            since = f" since {when(grant.unconfirmed_at)}" if grant.unconfirmed_at else ""
+            return f"{grant.end_reason or 'time is up'}, NOT CONFIRMED by {grant.host}{since}"
+        case GrantState.ENDED if grant.end_confirmed and grant.ended_at and grant.ended_at < grant.not_before:
+            return f"{reason} before it started"
         case GrantState.ENDED if grant.end_confirmed:
             return f"{reason}, confirmed by the host"
         case GrantState.ENDED:
@@ -88,11 +132,14 @@ def request_facts(request: Request, when: When) -> list[str]:
             ("Who", request.user),
             ("Host", request.host),
             ("Run as", run_as(request.ask.run_as_user, request.ask.run_as_group)),
+            ("Asks for", extension(request, when)),
             ("Command", command(request.ask)),
             ("Role", request.role),
             ("Lets through", _lets_through(request)),
+            ("Only", only(once=request.once, this_session=request.this_session)),
             ("Reason", request.reason or "(none)"),
             ("Ticket", request.ticket),
+            ("Starts", when(request.starts_at) if request.starts_at else ""),
             ("Duration", times.duration(request.duration_s)),
             ("Second factor", "proved" if request.mfa_passed else "not asked for"),
             ("Since", when(request.created_at)),
@@ -100,7 +147,7 @@ def request_facts(request: Request, when: When) -> list[str]:
             ("May decide", ", ".join(request.approvers) or "nobody"),
             ("Approvals", votes(request)),
             ("Decisions", [_decision(decision, when) for decision in request.decisions]),
-            ("Grant", f"{grant.grant_id}: {grant_status(grant)}" if grant else ""),
+            ("Grant", f"{grant.grant_id}: {grant_status(grant, when)}" if grant else ""),
             ("Ends", when(grant.not_after) if grant else ""),
         )
     )
@@ -116,17 +163,24 @@ def grant_facts(grant: Grant, when: When) -> list[str]:
     return list(
         facts(
             ("Grant", grant.grant_id),
-            ("State", grant_status(grant)),
+            ("State", grant_status(grant, when)),
             ("Who", grant.user),
             ("Host", grant.host),
             ("Run as", run_as(grant.run_as_user, grant.run_as_group)),
             ("Role", grant.role),
             ("Lets through", list(grant.commands)),
+            ("Only", only(once=grant.once, this_session=grant.this_session)),
             ("Reason", grant.reason),
             ("Approved by", ", ".join(grant.approved_by) or "nobody (the role needs no approval)"),
             ("From", when(grant.not_before)),
             ("Until", when(grant.not_after)),
+            ("Extended", _times(grant.extensions)),
+            (
+                "Offline",
+                f"ends {times.duration(grant.lease_s)} after the server was last heard" if grant.lease_s else "",
+            ),
             ("Ended", when(grant.ended_at) if grant.ended_at else ""),
+            ("Left over", list(grant.leftovers)),
             ("Request", grant.request_id),
         )
     )

@@ -22,6 +22,7 @@ class RequestState(StrEnum):
 
 
 class GrantState(StrEnum):
+    SCHEDULED = "scheduled"
     ISSUED = "issued"
     ACTIVE = "active"
     ENDING = "ending"
@@ -66,6 +67,12 @@ class Grant:
     end_confirmed: bool
     reason: str
     approved_by: tuple[str, ...]
+    once: bool
+    this_session: bool
+    lease_s: int
+    extensions: int
+    unconfirmed_at: datetime | None
+    leftovers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,41 @@ class Request:
     grant: Grant | None
     role_commands: tuple[str, ...]
     mfa_passed: bool
+    once: bool
+    this_session: bool
+    starts_at: datetime | None
+    extends: str
+    """The grant that is to last longer; empty for a new one."""
+    extends_to: datetime | None
+    past_max_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    lock_id: str
+    kind: str
+    """user, host or role"""
+    target: str
+    reason: str
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None
+    lifted_at: datetime | None
+    lifted_by: str
+    """Empty: its time was up."""
+    grants_ended: int
+    requests_cancelled: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    kind: str
+    since: datetime
+    host: str
+    user: str
+    role: str
+    grant_id: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)

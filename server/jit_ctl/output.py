@@ -118,6 +118,13 @@ class Output:
             return "never"
         return f"{times.clock_time(moment, utc=self.utc)} ({times.relative(moment, times.now())})"
 
+    def moment(self, at: datetime | None) -> str:
+        """An instant within a sentence: in full on a terminal, with its zone in a line that may be kept."""
+        return self.when(at) if at is None or self.on_terminal else self._zoned(at)
+
+    def _zoned(self, at: datetime) -> str:
+        return times.zoned(at, utc=self.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+
     def items(self, values: Sequence[T], columns: Sequence[Column[T]], name: Callable[[T], str], nothing: str) -> None:
         """Print a list; `nothing` is said to a person when it is empty."""
         match self.format:
@@ -153,10 +160,7 @@ class Output:
         """One tab-separated line; times with their offset, so that a log of them stays true."""
 
         def text(cell: Cell) -> str:
-            if isinstance(cell, datetime):
-                zoned = times.zoned(cell, utc=self.utc).isoformat(timespec="seconds")
-                return zoned.replace("+00:00", "Z")
-            return safe(cell or "-")
+            return self._zoned(cell) if isinstance(cell, datetime) else safe(cell or "-")
 
         print("\t".join(text(column.cell(value)) for column in columns), flush=True)
 

@@ -38,7 +38,13 @@ def _value(value: Any) -> str:
 
 
 def _asked(said: Details) -> str:
-    what = f"{said['command'] or 'the role'} as {said['run_as']} for {times.duration(said['duration_s'])}"
+    duration = times.duration(said["duration_s"])
+    if said.get("extends"):
+        what = f"{duration} more for {said['extends']}"
+    else:
+        what = f"{said['command'] or 'the role'} as {said['run_as']} for {duration}"
+    if said.get("starts_at"):
+        what += f" from {_moment(said['starts_at'])}"
     return f"{what}: {said['reason']}" if said["reason"] else what
 
 
@@ -47,7 +53,11 @@ def _reason(said: Details) -> str:
 
 
 def _until(said: Details) -> str:
-    return f"as {said['run_as']} until {times.from_us(said['not_after']):%Y-%m-%dT%H:%M:%SZ}"
+    return f"as {said['run_as']} until {_moment(said['not_after'])}"
+
+
+def _moment(us: int) -> str:
+    return f"{times.from_us(us):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _ran(said: Details) -> str:
@@ -63,19 +73,56 @@ def _exited(said: Details) -> str:
 
 
 def _ended(said: Details) -> str:
+    if "proof" in said:
+        return f"{said['reason']}, {said['proof']}"
     proof = "proved: no rule, no process" if said["rule_removed"] and said["scope_empty"] else "NOT proved"
     killed = f", {said['killed']} killed" if said["killed"] else ""
-    return f"{said['reason']}, {proof}{killed}, {said['late_us'] / 1000:.0f} ms late"
+    left = said.get("leftovers")
+    over = f"; left over: {', '.join(left)}" if left else ""
+    return f"{said['reason']}, {proof}{killed}, {said['late_us'] / 1000:.0f} ms late{over}"
+
+
+def _scheduled(said: Details) -> str:
+    return f"{_until(said)}, from {_moment(said['not_before'])}"
+
+
+def _extended(said: Details) -> str:
+    return f"{times.duration(said['duration_s'])} more, until {_moment(said['new_end'])}"
+
+
+def _footprint(said: Details) -> str:
+    if not said["changes"]:
+        return "could not be compared in full with what was before"
+    more = " and more" if said["truncated"] else ""
+    return f"not as it was before: {', '.join(said['changes'])}{more}"
+
+
+def _locked(said: Details) -> str:
+    until = f"until {_moment(said['expires_at'])}" if said["expires_at"] else "until it is lifted"
+    ended = f"{said['grants_ended']} grants revoked, {said['requests_cancelled']} requests cancelled"
+    return f"{said['lock']} {until}: {said['reason']}; {ended}"
+
+
+def _unlocked(said: Details) -> str:
+    return f"{said['lock']}: {said['reason']}"
 
 
 _WORDS: Mapping[str, Callable[[Details], str]] = {
     "request.created": _asked,
+    "request.refused": lambda said: str(said["why"]),
     "request.approved": _reason,
     "request.denied": _reason,
+    "grant.scheduled": _scheduled,
     "grant.issued": _until,
     "grant.active": lambda said: f"in force, in {said['scope']}",
     "grant.revoked": _reason,
+    "grant.extended": _extended,
     "grant.ended": _ended,
+    "grant.refused": lambda said: str(said["message"]),
+    "grant.unconfirmed": lambda said: f"{said['reason']}, and the host has not said so",
+    "grant.footprint": _footprint,
+    "lock.created": _locked,
+    "lock.lifted": _unlocked,
     "session.started": _ran,
     "session.ended": _exited,
 }

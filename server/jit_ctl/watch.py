@@ -45,6 +45,11 @@ def lasting(begin: Callable[[], Iterator[T]], out: Output, *, opened: bool = Fal
         pause = min(pause * 2, LONGEST_PAUSE_S)
 
 
+def can_redraw(out: Output) -> bool:
+    """Whether there is a table to keep up to date; a dumb terminal gets lines, as a pipe does."""
+    return out.on_terminal and os.environ.get("TERM", "dumb") not in {"", "dumb", "unknown"}
+
+
 class Board:
     """What is pending now, by id, oldest first."""
 
@@ -75,8 +80,7 @@ def follow(
 ) -> None:
     """Print until interrupted; raises `CtlError` when the server cannot be reached at first."""
     board = Board()
-    # A dumb terminal cannot redraw; it gets lines, as a pipe does.
-    if out.on_terminal and os.environ.get("TERM", "dumb") not in {"", "dumb", "unknown"}:
+    if can_redraw(out):
         _live(server, out, board, columns)
         return
     if out.format is Format.TABLE and out.header:

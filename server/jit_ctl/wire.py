@@ -84,6 +84,12 @@ def grant(message: common_pb2.Grant) -> model.Grant:
         end_confirmed=message.end_confirmed,
         reason=message.reason,
         approved_by=tuple(message.approved_by),
+        once=message.once,
+        this_session=message.this_session,
+        lease_s=message.lease_s,
+        extensions=message.extensions,
+        unconfirmed_at=_time_or_none(message.unconfirmed_at, "unconfirmed_at"),
+        leftovers=tuple(message.leftovers),
     )
 
 
@@ -130,6 +136,41 @@ def request(message: common_pb2.Request) -> model.Request:
         grant=grant(message.grant) if message.HasField("grant") else None,
         role_commands=tuple(message.role_commands),
         mfa_passed=message.mfa_passed,
+        once=message.once,
+        this_session=message.this_session,
+        starts_at=_time_or_none(message.starts_at, "starts_at"),
+        extends=message.extends,
+        extends_to=_time_or_none(message.extends_to, "extends_to"),
+        past_max_s=message.past_max_s,
+    )
+
+
+def lock(message: people_pb2.Lock) -> model.Lock:
+    return model.Lock(
+        lock_id=_text(message.lock_id, "lock_id"),
+        kind=_text(message.kind, "kind"),
+        target=_text(message.target, "target"),
+        reason=message.reason,
+        created_by=_text(message.created_by, "created_by"),
+        created_at=_time(message.created_at, "created_at"),
+        expires_at=_time_or_none(message.expires_at, "expires_at"),
+        lifted_at=_time_or_none(message.lifted_at, "lifted_at"),
+        lifted_by=message.lifted_by,
+        grants_ended=message.grants_ended,
+        requests_cancelled=message.requests_cancelled,
+    )
+
+
+def alert(message: people_pb2.Alert) -> model.Alert:
+    # A kind this jitctl does not know is shown: what is the matter must not be hidden.
+    return model.Alert(
+        kind=_text(message.kind, "kind"),
+        since=_time(message.since, "since"),
+        host=message.host,
+        user=message.user,
+        role=message.role,
+        grant_id=message.grant_id,
+        message=_text(message.message, "message"),
     )
 
 

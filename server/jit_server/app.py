@@ -117,24 +117,37 @@ class App:
         async def renew() -> None:
             self._certificate.renew_if_due(self._clock.now())
 
-        timers: tuple[tuple[str, float, Callable[[], Awaitable[object]]], ...] = (
-            ("pending requests", TICK_S, services.requests.lapse),
-            ("grants", TICK_S, services.grants.expire),
-            ("certificate", RENEWAL_CHECK_S, renew),
+        timers: tuple[tuple[str, float, Callable[[], Awaitable[float | None]]], ...] = (
+            ("pending requests", TICK_S, _regularly(services.requests.lapse)),
+            ("starts", TICK_S, services.starting.start_due),
+            ("grants", TICK_S, _regularly(services.grants.expire)),
+            ("locks", TICK_S, _regularly(services.locks.expire)),
+            ("certificate", RENEWAL_CHECK_S, _regularly(renew)),
         )
         for what, interval_s, act in timers:
             task = asyncio.create_task(_repeat(what, interval_s, act))
             stack.push_async_callback(_end, task)
 
 
-async def _repeat(what: str, interval_s: float, act: Callable[[], Awaitable[object]]) -> None:
-    """Act again and again: a failure is logged and tried again, it never ends the timer."""
+async def _repeat(what: str, interval_s: float, act: Callable[[], Awaitable[float | None]]) -> None:
+    """Act again and again: a failure is logged and tried again, it never ends the timer.
+
+    `act` may return in how many seconds it is wanted again, if that is before the interval has passed.
+    """
     while True:
+        sooner_s = None
         try:
-            await finished(act())
+            sooner_s = await finished(act())
         except Exception:
             _log.exception("A timer failed and will be tried again: %s", what)
-        await asyncio.sleep(interval_s)
+        await asyncio.sleep(interval_s if sooner_s is None else min(interval_s, sooner_s))
+
+
+def _regularly(act: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
+    async def acting() -> None:
+        await act()
+
+    return acting
 
 
 async def _end(task: asyncio.Task[None]) -> None:

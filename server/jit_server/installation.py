@@ -157,7 +157,7 @@ async def _fill(draft: StateDirectory, config: Config, wanted: Wanted) -> Instal
     await migrate(config.database)
     store = SqlStore(config.database, InProcessChanges())
     try:
-        people = PeopleService(store, clock, PolicyBook(YamlPolicyParser()), secrets.token_bytes)
+        people = PeopleService(store, clock, PolicyBook(YamlPolicyParser(), clock), secrets.token_bytes)
         created = await people.create_first_admin(wanted.admin)
     finally:
         await store.close()

@@ -119,7 +119,8 @@ AUDIT = "audit"
 class Changes(Protocol):
     """Hints that something is worth reading again; the truth is in the store.
 
-    A topic is an id (of a host: its desired state; of a request: the request or its grant), `REQUESTS` or `AUDIT`.
+    A topic is an id (of a host: its desired state; of a request: the request or its grant; of a grant: the grant),
+    `REQUESTS` or `AUDIT`.
     """
 
     def publish(self, topics: Collection[str]) -> None:

@@ -22,6 +22,7 @@ from jit_server.domain.events import Event, Query, RecordedEvent
 from jit_server.domain.grant import Grant, Signature
 from jit_server.domain.identity import Host, User
 from jit_server.domain.lifecycle import GrantMove, GrantState, RequestMove, RequestState
+from jit_server.domain.lock import Lock
 from jit_server.domain.mfa import Factor
 from jit_server.domain.policy import PolicyFile
 from jit_server.domain.report import Hello, Report
@@ -175,6 +176,9 @@ class Requests(Protocol):
     async def lapsed(self, now: int) -> Sequence[AccessRequest]:
         """Pending ones whose time is up."""
 
+    async def extending(self, grant_id: str) -> Sequence[AccessRequest]:
+        """Pending ones that ask for more time of this grant."""
+
     async def add_decision(self, request_id: str, decision: Decision) -> None:
         """Raises `Conflict` if the person has voted on it."""
 
@@ -199,8 +203,17 @@ class Grants(Protocol):
     ) -> Sequence[Grant]:
         """Those in the scope, newest first; no states mean all states."""
 
-    async def past(self, not_after: int) -> Sequence[Grant]:
-        """Issued, active and ending ones whose `not_after` is at or before this."""
+    async def with_leftovers(self, scope: Scope, since: int) -> Sequence[Grant]:
+        """Those in the scope that ended at or after this with something left over, newest first."""
+
+    async def overdue(self, now: int) -> Sequence[Grant]:
+        """Issued, active and ending ones whose end the host should have told of by now (`Grant.overdue_at`)."""
+
+    async def to_start(self, now: int) -> Sequence[Grant]:
+        """Scheduled ones whose start is at or before this."""
+
+    async def next_start(self) -> int:
+        """When the next scheduled one starts; zero if there is none."""
 
     async def count_open(self) -> Mapping[str, int]:
         """How many issued, active or ending grants each host has that has any."""
@@ -214,14 +227,45 @@ class Grants(Protocol):
         end_reason: str = "",
         left_set_at: int = 0,
         applied_boot: str = "",
+        ending_since: int = 0,
+        unconfirmed_at: int = 0,
+        leftovers: Sequence[str] = (),
     ) -> GrantState:
         """Compare and set from the state it has in `grant`; raises `Conflict` if it is no longer there.
 
         What is given replaces what is stored; zero and empty keep it.
         """
 
+    async def extend(self, grant: Grant, not_after: int, term_s: int) -> Grant:
+        """Compare and set from the end and state it has in `grant`; return it as it is then, for the host to be told.
+
+        Raises `Conflict` if it has changed, is not live, or `not_after` is not later.
+        """
+
     async def set_signature(self, grant_id: str, signature: Signature) -> None:
         """Raises `Conflict` unless the revision is above the stored one."""
+
+    async def void_signature(self, grant_id: str) -> None:
+        """The bytes made last count for no boot any more; their revision stays taken."""
+
+
+class Locks(Protocol):
+    async def add(self, lock: Lock) -> None: ...
+
+    async def find(self, id_prefix: str) -> Sequence[Lock]:
+        """At most three whose id begins like this, also those that were lifted."""
+
+    async def standing(self, now: int) -> Sequence[Lock]:
+        """Those that count at `now`, newest first."""
+
+    async def past(self, now: int) -> Sequence[Lock]:
+        """Those whose time is up and that nobody has lifted."""
+
+    async def newest(self, limit: int) -> Sequence[Lock]:
+        """All there ever were, newest first, at most so many."""
+
+    async def lift(self, lock_id: str, at: int, by: str) -> None:
+        """Compare and set; raises `Conflict` if it was lifted before."""
 
 
 class Reports(Protocol):
@@ -261,6 +305,8 @@ class Transaction(Protocol):
     def requests(self) -> Requests: ...
     @property
     def grants(self) -> Grants: ...
+    @property
+    def locks(self) -> Locks: ...
     @property
     def reports(self) -> Reports: ...
     @property

@@ -88,13 +88,14 @@ async def test_every_move_of_a_request_is_legal_exactly_if_the_table_has_it(stor
     assert legal == REQUEST_MOVES
 
 
-# A legal way to each state of a grant.
+# A legal way to each state of a grant, from where it begins.
 WAY = {
-    GrantState.ISSUED: [],
-    GrantState.ACTIVE: [GrantState.ACTIVE],
-    GrantState.ENDING: [GrantState.ENDING],
+    GrantState.SCHEDULED: [],
+    GrantState.ISSUED: [GrantState.ISSUED],
+    GrantState.ACTIVE: [GrantState.ISSUED, GrantState.ACTIVE],
+    GrantState.ENDING: [GrantState.ISSUED, GrantState.ENDING],
     GrantState.ENDED: [GrantState.ENDED],
-    GrantState.UNCONFIRMED: [GrantState.UNCONFIRMED],
+    GrantState.UNCONFIRMED: [GrantState.ISSUED, GrantState.UNCONFIRMED],
     GrantState.REFUSED: [GrantState.REFUSED],
 }
 
@@ -107,7 +108,7 @@ async def test_every_move_of_a_grant_is_legal_exactly_if_the_table_has_it(store:
     legal = set()
     for old, new in itertools.permutations(GrantState, 2):
         request = a_request(user, host)
-        grant = a_grant(request)
+        grant = a_grant(request, state=GrantState.SCHEDULED)
         async with store.write() as tx:
             await tx.requests.add(request)
             await tx.grants.add(grant)
@@ -167,7 +168,14 @@ async def test_what_is_only_added_to_can_be_neither_changed_nor_removed(
         ("grants", "uid = 1002"),
         ("grants", "commands = 'ALL2'"),
         ("grants", "run_as_user = 'postgres'"),
-        ("grants", "not_after = not_after + 1"),
+        ("grants", "not_before = not_before - 1"),
+        ("grants", "once = NOT once"),
+        ("grants", "session = 0 - 1"),
+        ("grants", "lease_s = lease_s + 1"),
+        ("requests", "once = NOT once"),
+        ("requests", "session = session + 1"),
+        ("requests", "starts_at = 7"),
+        ("requests", "extends = 'gnt-1'"),
         ("grants", "approved_by = '[]x'"),
     ],
 )
@@ -179,6 +187,29 @@ async def test_what_a_request_or_grant_is_for_is_fixed(
         await _force(raw, f"UPDATE {table} SET {change}")
     with pytest.raises(IntegrityError, match=r"(?i)never deleted|foreign key"):
         await _force(raw, f"DELETE FROM {table}")
+
+
+async def test_the_end_of_a_grant_moves_only_later_and_only_while_it_lives(store: SqlStore, raw: AsyncEngine) -> None:
+    """S2: whoever writes to the database."""
+    _, grant = await _seed(store)
+    longer = "UPDATE grants SET not_after = not_after + 1, extensions = extensions + 1"
+    for change in (
+        "UPDATE grants SET not_after = not_after + 1",
+        "UPDATE grants SET not_after = not_after - 1, extensions = extensions + 1",
+        "UPDATE grants SET not_after = not_after + 1, extensions = extensions + 2",
+        "UPDATE grants SET extensions = extensions + 1",
+        f"{longer}, state = 'ending'",
+    ):
+        with pytest.raises(IntegrityError, match="moves only later"):
+            await _force(raw, change)
+    await _force(raw, longer)
+    await _force(raw, "UPDATE grants SET state = 'ending'")
+    with pytest.raises(IntegrityError, match="moves only later"):
+        await _force(raw, longer)
+    async with store.read() as tx:
+        stored = await tx.grants.get(grant.grant_id)
+    assert stored is not None
+    assert (stored.not_after, stored.extensions) == (grant.not_after + 1, 1)
 
 
 async def test_the_order_of_events_cannot_be_turned_back(store: SqlStore, raw: AsyncEngine) -> None:

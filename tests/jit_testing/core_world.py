@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pyotp
 
@@ -10,12 +12,13 @@ from jit_server.adapters.changes import InProcessChanges
 from jit_server.adapters.sql import SqlStore
 from jit_server.adapters.totp import PyotpTotp
 from jit_server.domain.events import Query, RecordedEvent
-from jit_server.domain.grant import Grant
+from jit_server.domain.grant import DOMAIN_TAG, Grant
 from jit_server.domain.identity import Duty, HostCaller, LocalUser, Person
 from jit_server.domain.lifecycle import GrantState
 from jit_server.domain.policy import Role
 from jit_server.domain.report import Applied, Ended, Hello, Report, ReportBody
 from jit_server.services import Ports, Services, compose
+from jit_server.services.extending import NewExtension
 from jit_server.services.requests import NewRequest
 from jit_server.services.views import RequestView
 from jit_testing.server_fakes import (
@@ -109,26 +112,49 @@ class CoreWorld:
         wanted = replace(NewRequest(role=role, ask=an_ask(), reason="because"), **what)  # type: ignore[arg-type]
         return await self.services.requests.create(host, self.local(account), wanted)
 
-    async def granted(self, host: HostCaller, approver: Person, account: str = "alice", role: str = "web") -> str:
+    async def granted(
+        self, host: HostCaller, approver: Person, account: str = "alice", role: str = "web", **what: object
+    ) -> str:
         """The id of a grant that was asked for and approved."""
-        asked = await self.ask(host, account, role)
+        asked = await self.ask(host, account, role, **what)
         view = await self.services.decisions.approve(approver, asked.request.request_id)
         if view.grant is None:
             raise AssertionError("one approval was not enough")
         return view.grant.grant.grant_id
 
-    async def delivered(self, host: HostCaller, approver: Person, account: str = "alice") -> str:
+    async def delivered(self, host: HostCaller, approver: Person, account: str = "alice", **what: object) -> str:
         """The id of a grant the host has been sent and says is in force."""
-        grant_id = await self.granted(host, approver, account)
-        await self.services.delivery.desired_state(host, BOOT)
-        await self.report(host, grant_id, Applied(1, "jit.scope"))
+        grant_id = await self.granted(host, approver, account, **what)  # type: ignore[arg-type]
+        await self.take(host, grant_id)
         return grant_id
 
-    async def report(self, host: HostCaller, grant_id: str, body: ReportBody) -> int:
-        """Send the next report of the host's spool."""
+    async def take(self, host: HostCaller, grant_id: str, boot: str = BOOT) -> int:
+        """The host hears what it is to have, and says that this grant is in force; return the revision."""
+        await self.services.delivery.desired_state(host, boot)
+        revision = (await self.grant(grant_id)).revision
+        await self.report(host, grant_id, Applied(revision, "jit.scope"))
+        return revision
+
+    async def extend(self, host: HostCaller, grant_id: str, account: str = "alice", **what: object) -> RequestView:
+        wanted = replace(NewExtension(grant_id), **what)  # type: ignore[arg-type]
+        return await self.services.extensions.extend(host, self.local(account), wanted)
+
+    async def signed(self, host: HostCaller, grant_id: str, boot: str = BOOT) -> dict[str, Any]:
+        """What the host is sent of this grant, parsed."""
+        desired = await self.services.delivery.desired_state(host, boot)
+        (sent,) = [grant for grant in desired.grants if grant.grant_id == grant_id]
+        payload: dict[str, Any] = json.loads(sent.envelope[72 + 2 + len(DOMAIN_TAG) :])
+        return payload
+
+    async def report(self, host: HostCaller, grant_id: str, body: ReportBody, *, at: int = 0) -> int:
+        """Send the next report of the host's spool; `at` is the host's time, the server's unless given."""
         sequence = self._reported[host.host_id] = self._reported.get(host.host_id, 0) + 1
-        report = Report(sequence, self.clock.now(), grant_id, body)
+        report = Report(sequence, at or self.clock.now(), grant_id, body)
         return await self.services.delivery.record_report(host, SPOOL, report)
+
+    def forget_reports(self, host: HostCaller, *, kept: int) -> None:
+        """The next report has the number after this one, as a host begins that was told what the server keeps."""
+        self._reported[host.host_id] = kept
 
     async def grant(self, grant_id: str) -> Grant:
         async with self.store.read() as tx:
@@ -151,5 +177,5 @@ class CoreWorld:
         return [recorded.event.kind.value for recorded in await self.events(kind)]
 
 
-def proof(reason: str = "expired", *, revision: int = 1, scope_empty: bool = True) -> Ended:
-    return Ended(revision, reason, late_us=1_000, killed=0, scope_empty=scope_empty, rule_removed=True)
+def proof(reason: str = "expired", *, revision: int = 1, scope_empty: bool = True, late_us: int = 1_000) -> Ended:
+    return Ended(revision, reason, late_us=late_us, killed=0, scope_empty=scope_empty, rule_removed=True)

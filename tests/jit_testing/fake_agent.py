@@ -19,6 +19,7 @@ Object = dict[str, Any]
 
 GRANT = "gnt-7f3a000000000000"
 REQUEST = "req-7f3a000000000000"
+EXTENSION = "req-8e00000000000000"
 HOST = "web1"
 
 
@@ -144,6 +145,7 @@ def error(code: str, message: str, hint: str = "") -> Object:
 
 
 def live(**changes: Any) -> Object:
+    ends_at = now_us() + 1_800_000_000
     return {
         "grant": GRANT,
         "revision": 1,
@@ -154,7 +156,11 @@ def live(**changes: Any) -> Object:
         "run_as_group": "",
         "commands": "ALL",
         "shell": True,
-        "not_after": now_us() + 1_800_000_000,
+        "not_after": ends_at,
+        "until": ends_at,
+        "once": False,
+        "used": False,
+        "session": 0,
         "scope": f"jit-{GRANT}.scope",
         "processes": 0,
         **changes,
@@ -208,6 +214,12 @@ def grant(**changes: Any) -> Object:
         "end_confirmed": False,
         "reason": "deploy",
         "approved_by": ["bob"],
+        "once": False,
+        "this_session": False,
+        "lease_s": 0,
+        "extensions": 0,
+        "unconfirmed_at": 0,
+        "leftovers": [],
         **changes,
     }
 
@@ -231,8 +243,24 @@ def request(**changes: Any) -> Object:
         "grant": None,
         "role_commands": ["ALL"],
         "mfa_passed": True,
+        "once": False,
+        "this_session": False,
+        "starts_at": 0,
+        "extends": "",
+        "extends_to": 0,
+        "past_max_s": 0,
         **changes,
     }
+
+
+def extension(**changes: Any) -> Object:
+    """A request to let the live grant last longer."""
+    return request(**{"request_id": EXTENSION, "extends": GRANT, "ask": ask(), **changes})
+
+
+def extended(ends_at: int, **changes: Any) -> Object:
+    """An extension that is granted: the grant has its new end on the server."""
+    return extension(**{"state": "approved", "grant": grant(state="active", not_after=ends_at), **changes})
 
 
 def decision(*, approved: bool = True, by: str = "bob", reason: str = "") -> Object:
@@ -260,12 +288,13 @@ def status(
     lives: Sequence[Object] = (),
     requests: Sequence[Object] = (),
     server_error: str = "",
+    server_since: int = 0,
     enforcer_error: str = "",
 ) -> Object:
     return {
         "ok": True,
         "host": HOST,
-        "server": {"connected": not server_error, "error": server_error},
+        "server": {"connected": not server_error, "error": server_error, "since": server_since},
         "enforcer": {"connected": not enforcer_error, "error": enforcer_error},
         "live": list(lives),
         "requests": list(requests),
@@ -287,5 +316,6 @@ def proof(**changes: Any) -> Object:
         "killed": 0,
         "scope_empty": True,
         "rule_removed": True,
+        "leftovers": [],
         **changes,
     }

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import json
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,12 +21,19 @@ BOOT = "5f0c1a52-3f5a-4f0e-9a36-0d2f3c8a1b77"
 HOST = "hst-0000000000000001"
 
 
+_SHOWN = (
+    "grant", "revision", "uid", "user", "role", "run_as_user", "run_as_group", "commands", "shell", "not_after",
+    "until", "once", "session",
+)  # fmt: skip
+
+
 def envelope(grant_id: str, *, revision: int = 1, **changes: Any) -> bytes:
     """An envelope of SPEC 2.1 whose signature nobody made; the fake reads what it says."""
     body = {
         "grant": grant_id, "revision": revision, "host": HOST, "boot": BOOT, "uid": 1001, "user": "alice",
         "run_as_user": "root", "run_as_group": "", "commands": "ALL", "shell": False, "record": "events",
-        "role": "web-operator", "not_before": 1, "not_after": 4_000_000_000_000_000, "remaining_s": 3600,
+        "role": "web-operator", "not_before": 1, "not_after": 4_000_000_000_000_000, "until": 4_000_000_000_000_000,
+        "once": False, "session": 0, "remaining_s": 3600,
     } | changes  # fmt: skip
     tag = b"jit grant v1"
     return bytes(72) + len(tag).to_bytes(2, "big") + tag + json.dumps(body).encode()
@@ -48,6 +56,9 @@ class FakeEnforcer:
         """The answer to every `admit`, or the error code it gets."""
         self.refused: Json = {}
         """What an `admit` that gets an error is told besides: `uid`, `user`, `argv`."""
+        self.may_apply = asyncio.Event()
+        """Cleared: every `apply` takes until it is set."""
+        self.may_apply.set()
         self.silent = False
         """Read, and never answer."""
         self.requests: list[Json] = []
@@ -80,12 +91,13 @@ class FakeEnforcer:
         """The names of the requests so far, without the `status` that is asked all the time."""
         return [request["op"] for request in self.requests if request["op"] != "status"]
 
-    async def end(self, grant_id: str, reason: str, *, late_us: int = 1_500) -> None:
+    async def end(self, grant_id: str, reason: str, *, late_us: int = 1_500, leftovers: Sequence[Json] = ()) -> None:
         """End a live grant, as its deadline or an order would, and tell the watchers."""
         grant = self.live.pop(grant_id)
         self.ended[grant_id] = {
             "grant": grant_id, "revision": grant["revision"], "reason": reason, "ended_at": 1_700_000_000_000_000,
             "late_us": late_us, "killed": 2, "scope_empty": True, "rule_removed": True,
+            "leftovers": list(leftovers),
         }  # fmt: skip
         for watcher in self._watchers:
             await self._send(watcher, {"event": "ended", "proof": self.ended[grant_id]})
@@ -99,6 +111,9 @@ class FakeEnforcer:
     async def _serve(self, connection: socket.socket) -> None:
         try:
             await self._converse(connection)
+        except ConnectionError:
+            # The agent is gone.
+            pass
         finally:
             self._connections.discard(connection)
             if connection in self._watchers:
@@ -123,6 +138,7 @@ class FakeEnforcer:
     async def _answer(self, request: Json) -> Json:
         match request:
             case {"op": "apply", "grant": str(text)}:
+                await self.may_apply.wait()
                 return self._apply(base64.b64decode(text, validate=True))
             case {"op": "end", "grant": str(grant_id), "reason": str(reason)}:
                 if grant_id in self.live:
@@ -156,9 +172,14 @@ class FakeEnforcer:
             return _error(self.refuse[grant_id], "refused by the test")
         if grant_id in self.ended:
             return _error("replayed", "this grant is over")
-        scope = f"jit-{grant_id}.scope"
-        shown = ("grant", "revision", "uid", "user", "role", "run_as_user", "run_as_group", "commands", "shell")
-        self.live[grant_id] = {key: grant[key] for key in (*shown, "not_after")} | {"scope": scope, "processes": 0}
+        known = self.live.get(grant_id)
+        if known and revision < known["revision"]:
+            return _error("replayed", "a newer revision came before")
+        scope = f"jit-{grant_id}-r{revision}.scope" if known else f"jit-{grant_id}.scope"
+        if known and revision == known["revision"]:
+            scope = known["scope"]
+        used = bool(known and known["used"])
+        self.live[grant_id] = {key: grant[key] for key in _SHOWN} | {"used": used, "scope": scope, "processes": 0}
         return {"ok": True, "grant": grant_id, "revision": revision, "scope": scope}
 
     def _start(self, work: Any) -> None:

@@ -1,7 +1,7 @@
 """The server as a host sees it: Enrollment and HostService over real mTLS, with no policy and no store.
 
 It keeps what SPEC 5 promises a host (reports kept once, the whole desired state on every stream) and otherwise does
-what the test says.  `stop` and `start` again is a restart: what was kept stays kept.
+what the test says.  `stop` and `start` again is a restart: what was kept stays kept, unless the test lets it `forget`.
 """
 
 # ruff: noqa: N802 (gRPC names the methods)
@@ -66,19 +66,23 @@ def pending(request_id: str = "req-0000000000000001", **changes: Any) -> common_
     return common_pb2.Request(**(fields | changes))
 
 
-def grant(grant_id: str, state: common_pb2.GrantState.ValueType = common_pb2.GRANT_STATE_ISSUED) -> common_pb2.Grant:
-    return common_pb2.Grant(
-        grant_id=grant_id,
-        request_id="req-0000000000000001",
-        user="alice",
-        host="web1",
-        role="web-operator",
-        run_as_user="root",
-        commands=["ALL"],
-        state=state,
-        not_before=1_700_000_000_000_000,
-        not_after=4_000_000_000_000_000,
-    )
+def grant(
+    grant_id: str, state: common_pb2.GrantState.ValueType = common_pb2.GRANT_STATE_ISSUED, **changes: Any
+) -> common_pb2.Grant:
+    """A grant, as the server tells it."""
+    fields: dict[str, Any] = {
+        "grant_id": grant_id,
+        "request_id": "req-0000000000000001",
+        "user": "alice",
+        "host": "web1",
+        "role": "web-operator",
+        "run_as_user": "root",
+        "commands": ["ALL"],
+        "state": state,
+        "not_before": 1_700_000_000_000_000,
+        "not_after": 4_000_000_000_000_000,
+    }
+    return common_pb2.Grant(**(fields | changes))
 
 
 class FakeServer(host_pb2_grpc.HostServiceServicer, host_pb2_grpc.EnrollmentServicer):
@@ -144,6 +148,10 @@ class FakeServer(host_pb2_grpc.HostServiceServicer, host_pb2_grpc.EnrollmentServ
         for stream in self.streams:
             stream.outgoing.put_nowait(host_pb2.ServerMessage(desired=self.desired))
 
+    def forget(self, *, above: int) -> None:
+        """As a server restored from a backup: reports with a higher number were never kept."""
+        self.reports = {key: report for key, report in self.reports.items() if key[1] <= above}
+
     async def decide(self, changed: common_pb2.Request) -> None:
         """Put a request, and tell whoever watches it."""
         async with self._changed:
@@ -167,12 +175,17 @@ class FakeServer(host_pb2_grpc.HostServiceServicer, host_pb2_grpc.EnrollmentServ
     async def Session(
         self, request_iterator: AsyncIterator[host_pb2.HostMessage], context: Any
     ) -> AsyncIterator[host_pb2.ServerMessage]:
-        first = await anext(request_iterator)
+        first = await anext(request_iterator, None)
+        if first is None:
+            # The host went away before it said hello.
+            return
         assert first.WhichOneof("body") == "hello"
         stream = Stream(first.hello, context.peer(), context.auth_context()["x509_pem_cert"][0])
         stream.outgoing.put_nowait(
             host_pb2.ServerMessage(time=host_pb2.ServerTime(now=time.time_ns() // 1000 + self.clock_ahead_us))
         )
+        kept = max((n for spool, n in self.reports if spool == first.hello.spool_id), default=0)
+        stream.outgoing.put_nowait(host_pb2.ServerMessage(kept=host_pb2.ReportsKept(sequence=kept)))
         stream.outgoing.put_nowait(host_pb2.ServerMessage(desired=self.desired))
         self.streams.append(stream)
         reader = asyncio.create_task(self._read(request_iterator, stream))
@@ -201,8 +214,8 @@ class FakeServer(host_pb2_grpc.HostServiceServicer, host_pb2_grpc.EnrollmentServ
     async def _keep(self, report: host_pb2.Report, stream: Stream) -> None:
         key = stream.hello.spool_id, report.sequence
         kept = max((n for spool, n in self.reports if spool == key[0]), default=0)
-        assert report.sequence <= kept + 1, "a gap in the reports"
         if self.keeps:
+            assert report.sequence <= kept + 1, "a gap in the reports"
             self.reports.setdefault(key, report)
             stream.outgoing.put_nowait(host_pb2.ServerMessage(kept=host_pb2.ReportsKept(sequence=max(kept, key[1]))))
 
@@ -220,7 +233,16 @@ class FakeServer(host_pb2_grpc.HostServiceServicer, host_pb2_grpc.EnrollmentServ
 
     async def CreateRequest(self, request: host_pb2.CreateRequestRequest, context: Any) -> common_pb2.Request:
         await self._ask(request, context)
-        made = pending(ask=request.ask, reason=request.reason, role=request.role)
+        made = pending(
+            ask=request.ask, reason=request.reason, role=request.role, once=request.once,
+            this_session=bool(request.session), starts_at=request.starts_at,
+        )  # fmt: skip
+        await self.decide(made)
+        return made
+
+    async def ExtendGrant(self, request: host_pb2.ExtendGrantRequest, context: Any) -> common_pb2.Request:
+        await self._ask(request, context)
+        made = pending(extends=request.grant_id, reason=request.reason, duration_s=request.duration_s)
         await self.decide(made)
         return made
 

@@ -14,7 +14,8 @@ from jit_server.domain.ask import ALL, Ask, Commands
 from jit_server.domain.grant import Grant, Record
 from jit_server.domain.identity import Duty, Host, LocalUser, User
 from jit_server.domain.lifecycle import GrantState, RequestState
-from jit_server.domain.policy import Finding, Party, Policy, PolicyFile, Role, Selector, Severity
+from jit_server.domain.lock import Lock, LockKind
+from jit_server.domain.policy import Extend, Finding, Party, Policy, PolicyFile, Role, Selector, Severity
 from jit_server.domain.request import AccessRequest
 from jit_server.errors import Invalid, Unauthenticated, Unavailable
 from jit_server.ports import IssuedCertificate, ParsedPolicy
@@ -144,6 +145,8 @@ def a_role(
     reason: bool = False,
     ticket: bool = False,
     run_as_groups: tuple[str, ...] = (),
+    extend: Extend = Extend.SELF,
+    lease_s: int = 0,
 ) -> Role:
     return Role(
         name=name,
@@ -161,6 +164,8 @@ def a_role(
         mfa=mfa,
         reason=reason,
         ticket=ticket,
+        extend=extend,
+        lease_s=lease_s,
     )
 
 
@@ -170,6 +175,17 @@ def a_policy(*roles: Role, version: int = 1, **groups: Collection[str]) -> Polic
 
 def an_ask(*argv: str) -> Ask:
     return Ask(argv=argv or ("/usr/bin/id",))
+
+
+def a_lock(
+    by: User,
+    *,
+    kind: LockKind = LockKind.USER,
+    target: str = "alice",
+    reason: str = "stolen laptop",
+    expires_at: int = 0,
+) -> Lock:
+    return Lock(an_id("lck"), kind, target, reason, by.name, by.user_id, created_at=START, expires_at=expires_at)
 
 
 def a_request(
@@ -212,4 +228,5 @@ def a_grant(request: AccessRequest, *, state: GrantState = GrantState.ISSUED, co
         not_after=START + 600 * SECOND,
         reason=request.reason,
         approved_by=(),
+        term_s=600,
     )

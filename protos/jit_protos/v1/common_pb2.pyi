@@ -67,7 +67,9 @@ class _GrantStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GrantState
     GRANT_STATE_UNCONFIRMED: _GrantState.ValueType  # 5
     """Its time is up, but the host has not confirmed it."""
     GRANT_STATE_REFUSED: _GrantState.ValueType  # 6
-    """The host would not take it; `end_reason` says why."""
+    """The host would not take it, or the policy at its scheduled start; `end_reason` says why."""
+    GRANT_STATE_SCHEDULED: _GrantState.ValueType  # 7
+    """Approved, but its start is still to come; no host knows of it."""
 
 class GrantState(_GrantState, metaclass=_GrantStateEnumTypeWrapper): ...
 
@@ -83,7 +85,9 @@ GRANT_STATE_ENDED: GrantState.ValueType  # 4
 GRANT_STATE_UNCONFIRMED: GrantState.ValueType  # 5
 """Its time is up, but the host has not confirmed it."""
 GRANT_STATE_REFUSED: GrantState.ValueType  # 6
-"""The host would not take it; `end_reason` says why."""
+"""The host would not take it, or the policy at its scheduled start; `end_reason` says why."""
+GRANT_STATE_SCHEDULED: GrantState.ValueType  # 7
+"""Approved, but its start is still to come; no host knows of it."""
 Global___GrantState: _TypeAlias = GrantState  # noqa: Y015
 
 @_typing.final
@@ -178,6 +182,12 @@ class Request(_message.Message):
     GRANT_FIELD_NUMBER: _builtins.int
     ROLE_COMMANDS_FIELD_NUMBER: _builtins.int
     MFA_PASSED_FIELD_NUMBER: _builtins.int
+    ONCE_FIELD_NUMBER: _builtins.int
+    THIS_SESSION_FIELD_NUMBER: _builtins.int
+    STARTS_AT_FIELD_NUMBER: _builtins.int
+    EXTENDS_FIELD_NUMBER: _builtins.int
+    EXTENDS_TO_FIELD_NUMBER: _builtins.int
+    PAST_MAX_S_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     user: _builtins.str
     host: _builtins.str
@@ -191,6 +201,18 @@ class Request(_message.Message):
     """When an undecided request lapses."""
     approvals_needed: _builtins.int
     mfa_passed: _builtins.bool
+    once: _builtins.bool
+    """One sudo, then the grant is over."""
+    this_session: _builtins.bool
+    """Only from the login session it was asked in."""
+    starts_at: _builtins.int
+    """Zero: as soon as it is approved."""
+    extends: _builtins.str
+    """The grant that is to last `duration_s` longer; empty: this asks for a new one."""
+    extends_to: _builtins.int
+    """While an extension is undecided: the end the grant would have."""
+    past_max_s: _builtins.int
+    """Not zero: the grant would then have lasted longer than this, the role's maximum."""
     @_builtins.property
     def ask(self) -> Global___Ask: ...
     @_builtins.property
@@ -227,10 +249,16 @@ class Request(_message.Message):
         grant: Global___Grant | None = ...,
         role_commands: _abc.Iterable[_builtins.str] | None = ...,
         mfa_passed: _builtins.bool = ...,
+        once: _builtins.bool = ...,
+        this_session: _builtins.bool = ...,
+        starts_at: _builtins.int = ...,
+        extends: _builtins.str = ...,
+        extends_to: _builtins.int = ...,
+        past_max_s: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "grant", b"grant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals_needed", b"approvals_needed", "approvers", b"approvers", "ask", b"ask", "created_at", b"created_at", "decisions", b"decisions", "duration_s", b"duration_s", "grant", b"grant", "host", b"host", "lapses_at", b"lapses_at", "mfa_passed", b"mfa_passed", "reason", b"reason", "request_id", b"request_id", "role", b"role", "role_commands", b"role_commands", "state", b"state", "ticket", b"ticket", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals_needed", b"approvals_needed", "approvers", b"approvers", "ask", b"ask", "created_at", b"created_at", "decisions", b"decisions", "duration_s", b"duration_s", "extends", b"extends", "extends_to", b"extends_to", "grant", b"grant", "host", b"host", "lapses_at", b"lapses_at", "mfa_passed", b"mfa_passed", "once", b"once", "past_max_s", b"past_max_s", "reason", b"reason", "request_id", b"request_id", "role", b"role", "role_commands", b"role_commands", "starts_at", b"starts_at", "state", b"state", "this_session", b"this_session", "ticket", b"ticket", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -256,6 +284,12 @@ class Grant(_message.Message):
     END_CONFIRMED_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     APPROVED_BY_FIELD_NUMBER: _builtins.int
+    ONCE_FIELD_NUMBER: _builtins.int
+    THIS_SESSION_FIELD_NUMBER: _builtins.int
+    LEASE_S_FIELD_NUMBER: _builtins.int
+    EXTENSIONS_FIELD_NUMBER: _builtins.int
+    UNCONFIRMED_AT_FIELD_NUMBER: _builtins.int
+    LEFTOVERS_FIELD_NUMBER: _builtins.int
     grant_id: _builtins.str
     request_id: _builtins.str
     user: _builtins.str
@@ -269,15 +303,27 @@ class Grant(_message.Message):
     ended_at: _builtins.int
     """Zero while it lives."""
     end_reason: _builtins.str
-    """expired | revoked | dropped | stopped | rebooted, or the host's refusal."""
+    """expired | revoked | dropped | stopped | rebooted | used | lease, or the host's refusal."""
     end_confirmed: _builtins.bool
     reason: _builtins.str
+    once: _builtins.bool
+    this_session: _builtins.bool
+    lease_s: _builtins.int
+    """Not zero: the host ends it by itself after so long without the server."""
+    extensions: _builtins.int
+    """How often it was extended."""
+    unconfirmed_at: _builtins.int
+    """When the server gave up waiting for the host's word; zero if it never did."""
     @_builtins.property
     def commands(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """One shell-quoted line each, or "ALL"."""
 
     @_builtins.property
     def approved_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def leftovers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the host found outside every scope when it ended, one line for each process."""
+
     def __init__(
         self,
         *,
@@ -297,10 +343,16 @@ class Grant(_message.Message):
         end_confirmed: _builtins.bool = ...,
         reason: _builtins.str = ...,
         approved_by: _abc.Iterable[_builtins.str] | None = ...,
+        once: _builtins.bool = ...,
+        this_session: _builtins.bool = ...,
+        lease_s: _builtins.int = ...,
+        extensions: _builtins.int = ...,
+        unconfirmed_at: _builtins.int = ...,
+        leftovers: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "commands", b"commands", "end_confirmed", b"end_confirmed", "end_reason", b"end_reason", "ended_at", b"ended_at", "grant_id", b"grant_id", "host", b"host", "not_after", b"not_after", "not_before", b"not_before", "reason", b"reason", "request_id", b"request_id", "role", b"role", "run_as_group", b"run_as_group", "run_as_user", b"run_as_user", "state", b"state", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "commands", b"commands", "end_confirmed", b"end_confirmed", "end_reason", b"end_reason", "ended_at", b"ended_at", "extensions", b"extensions", "grant_id", b"grant_id", "host", b"host", "lease_s", b"lease_s", "leftovers", b"leftovers", "not_after", b"not_after", "not_before", b"not_before", "once", b"once", "reason", b"reason", "request_id", b"request_id", "role", b"role", "run_as_group", b"run_as_group", "run_as_user", b"run_as_user", "state", b"state", "this_session", b"this_session", "unconfirmed_at", b"unconfirmed_at", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -240,6 +240,7 @@ class Report(_message.Message):
     SESSION_REJECTED_FIELD_NUMBER: _builtins.int
     SESSION_ENDED_FIELD_NUMBER: _builtins.int
     DROP_ASKED_FIELD_NUMBER: _builtins.int
+    FOOTPRINT_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """From 1, without gaps, within the spool; the server keeps each once."""
     at: _builtins.int
@@ -258,6 +259,8 @@ class Report(_message.Message):
     def session_ended(self) -> Global___SessionEnded: ...
     @_builtins.property
     def drop_asked(self) -> Global___DropAsked: ...
+    @_builtins.property
+    def footprint(self) -> Global___Footprint: ...
     def __init__(
         self,
         *,
@@ -271,12 +274,13 @@ class Report(_message.Message):
         session_rejected: Global___SessionRejected | None = ...,
         session_ended: Global___SessionEnded | None = ...,
         drop_asked: Global___DropAsked | None = ...,
+        footprint: Global___Footprint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "body", b"body", "drop_asked", b"drop_asked", "ended", b"ended", "refused", b"refused", "session_ended", b"session_ended", "session_rejected", b"session_rejected", "session_started", b"session_started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "body", b"body", "drop_asked", b"drop_asked", "ended", b"ended", "footprint", b"footprint", "refused", b"refused", "session_ended", b"session_ended", "session_rejected", b"session_rejected", "session_started", b"session_started"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "at", b"at", "body", b"body", "drop_asked", b"drop_asked", "ended", b"ended", "grant_id", b"grant_id", "refused", b"refused", "sequence", b"sequence", "session_ended", b"session_ended", "session_rejected", b"session_rejected", "session_started", b"session_started"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "at", b"at", "body", b"body", "drop_asked", b"drop_asked", "ended", b"ended", "footprint", b"footprint", "grant_id", b"grant_id", "refused", b"refused", "sequence", b"sequence", "session_ended", b"session_ended", "session_rejected", b"session_rejected", "session_started", b"session_started"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["applied", "refused", "ended", "session_started", "session_rejected", "session_ended", "drop_asked"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["applied", "refused", "ended", "session_started", "session_rejected", "session_ended", "drop_asked", "footprint"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -342,15 +346,20 @@ class Ended(_message.Message):
     KILLED_FIELD_NUMBER: _builtins.int
     SCOPE_EMPTY_FIELD_NUMBER: _builtins.int
     RULE_REMOVED_FIELD_NUMBER: _builtins.int
+    LEFTOVERS_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     reason: _builtins.str
-    """expired | revoked | dropped | stopped | rebooted"""
+    """expired | revoked | dropped | stopped | rebooted | used"""
     late_us: _builtins.int
     """Microseconds after not_after (or after the order to end) until all was gone."""
     killed: _builtins.int
     scope_empty: _builtins.bool
     """cgroup.events of the scope said `populated 0`, or the scope was gone."""
     rule_removed: _builtins.bool
+    @_builtins.property
+    def leftovers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Leftover]:
+        """What had left the scope, found by login uid and audit session; at most 20."""
+
     def __init__(
         self,
         *,
@@ -360,14 +369,102 @@ class Ended(_message.Message):
         killed: _builtins.int = ...,
         scope_empty: _builtins.bool = ...,
         rule_removed: _builtins.bool = ...,
+        leftovers: _abc.Iterable[Global___Leftover] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["killed", b"killed", "late_us", b"late_us", "reason", b"reason", "revision", b"revision", "rule_removed", b"rule_removed", "scope_empty", b"scope_empty"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["killed", b"killed", "late_us", b"late_us", "leftovers", b"leftovers", "reason", b"reason", "revision", b"revision", "rule_removed", b"rule_removed", "scope_empty", b"scope_empty"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Ended: _TypeAlias = Ended  # noqa: Y015
+
+@_typing.final
+class Leftover(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PID_FIELD_NUMBER: _builtins.int
+    COMMAND_FIELD_NUMBER: _builtins.int
+    KILLED_FIELD_NUMBER: _builtins.int
+    pid: _builtins.int
+    command: _builtins.str
+    """Its command line, shortened."""
+    killed: _builtins.bool
+    def __init__(
+        self,
+        *,
+        pid: _builtins.int = ...,
+        command: _builtins.str = ...,
+        killed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "killed", b"killed", "pid", b"pid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Leftover: _TypeAlias = Leftover  # noqa: Y015
+
+@_typing.final
+class Footprint(_message.Message):
+    """What changed on the host between the start and the end of a grant, among what matters."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEFORE_AT_FIELD_NUMBER: _builtins.int
+    AFTER_AT_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    before_at: _builtins.int
+    """When the host was looked at; before_at is zero if there was no first look."""
+    after_at: _builtins.int
+    truncated: _builtins.bool
+    """Not everything was seen, or there were more changes than fit."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___FootprintChange]: ...
+    def __init__(
+        self,
+        *,
+        before_at: _builtins.int = ...,
+        after_at: _builtins.int = ...,
+        changes: _abc.Iterable[Global___FootprintChange] | None = ...,
+        truncated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_at", b"after_at", "before_at", b"before_at", "changes", b"changes", "truncated", b"truncated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Footprint: _TypeAlias = Footprint  # noqa: Y015
+
+@_typing.final
+class FootprintChange(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    WHAT_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """Printable text, at most 900 bytes."""
+    kind: _builtins.str
+    """sudoers | account | keys | setuid | cron | at | unit | startup"""
+    what: _builtins.str
+    """added | removed | changed"""
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        what: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "path", b"path", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FootprintChange: _TypeAlias = FootprintChange  # noqa: Y015
 
 @_typing.final
 class DropAsked(_message.Message):
@@ -806,12 +903,20 @@ class CreateRequestRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     TICKET_FIELD_NUMBER: _builtins.int
     OTP_FIELD_NUMBER: _builtins.int
+    ONCE_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
+    STARTS_AT_FIELD_NUMBER: _builtins.int
     role: _builtins.str
     duration_s: _builtins.int
     """Zero: the role's default."""
     reason: _builtins.str
     ticket: _builtins.str
     otp: _builtins.str
+    once: _builtins.bool
+    session: _builtins.int
+    """The audit session the grant is for; zero: any of the person's."""
+    starts_at: _builtins.int
+    """Zero: as soon as it is approved."""
     @_builtins.property
     def user(self) -> Global___LocalUser: ...
     @_builtins.property
@@ -828,14 +933,55 @@ class CreateRequestRequest(_message.Message):
         reason: _builtins.str = ...,
         ticket: _builtins.str = ...,
         otp: _builtins.str = ...,
+        once: _builtins.bool = ...,
+        session: _builtins.int = ...,
+        starts_at: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "duration_s", b"duration_s", "otp", b"otp", "reason", b"reason", "role", b"role", "ticket", b"ticket", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "duration_s", b"duration_s", "once", b"once", "otp", b"otp", "reason", b"reason", "role", b"role", "session", b"session", "starts_at", b"starts_at", "ticket", b"ticket", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateRequestRequest: _TypeAlias = CreateRequestRequest  # noqa: Y015
+
+@_typing.final
+class ExtendGrantRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_FIELD_NUMBER: _builtins.int
+    GRANT_ID_FIELD_NUMBER: _builtins.int
+    DURATION_S_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    TICKET_FIELD_NUMBER: _builtins.int
+    OTP_FIELD_NUMBER: _builtins.int
+    grant_id: _builtins.str
+    """An id or a prefix that names one live grant of this person on this host."""
+    duration_s: _builtins.int
+    """How much longer; zero: the role's default."""
+    reason: _builtins.str
+    """Asked for only past the role's maximum, as for a new request."""
+    ticket: _builtins.str
+    otp: _builtins.str
+    @_builtins.property
+    def user(self) -> Global___LocalUser: ...
+    def __init__(
+        self,
+        *,
+        user: Global___LocalUser | None = ...,
+        grant_id: _builtins.str = ...,
+        duration_s: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        ticket: _builtins.str = ...,
+        otp: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration_s", b"duration_s", "grant_id", b"grant_id", "otp", b"otp", "reason", b"reason", "ticket", b"ticket", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendGrantRequest: _TypeAlias = ExtendGrantRequest  # noqa: Y015
 
 @_typing.final
 class LocalRequestRef(_message.Message):

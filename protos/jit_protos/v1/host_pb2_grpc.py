@@ -138,6 +138,11 @@ class HostServiceStub(object):
                 request_serializer=jit__protos_dot_v1_dot_host__pb2.LocalRequestRef.SerializeToString,
                 response_deserializer=jit__protos_dot_v1_dot_common__pb2.Request.FromString,
                 _registered_method=True)
+        self.ExtendGrant = channel.unary_unary(
+                '/jit.v1.HostService/ExtendGrant',
+                request_serializer=jit__protos_dot_v1_dot_host__pb2.ExtendGrantRequest.SerializeToString,
+                response_deserializer=jit__protos_dot_v1_dot_common__pb2.Request.FromString,
+                _registered_method=True)
         self.ListMine = channel.unary_unary(
                 '/jit.v1.HostService/ListMine',
                 request_serializer=jit__protos_dot_v1_dot_host__pb2.ListMineRequest.SerializeToString,
@@ -197,6 +202,13 @@ class HostServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExtendGrant(self, request, context):
+        """A live grant of this host shall last longer: at once within the role's maximum, past it once approved.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListMine(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -246,6 +258,11 @@ def add_HostServiceServicer_to_server(servicer, server):
             'CancelRequest': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelRequest,
                     request_deserializer=jit__protos_dot_v1_dot_host__pb2.LocalRequestRef.FromString,
+                    response_serializer=jit__protos_dot_v1_dot_common__pb2.Request.SerializeToString,
+            ),
+            'ExtendGrant': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExtendGrant,
+                    request_deserializer=jit__protos_dot_v1_dot_host__pb2.ExtendGrantRequest.FromString,
                     response_serializer=jit__protos_dot_v1_dot_common__pb2.Request.SerializeToString,
             ),
             'ListMine': grpc.unary_unary_rpc_method_handler(
@@ -425,6 +442,33 @@ class HostService(object):
             target,
             '/jit.v1.HostService/CancelRequest',
             jit__protos_dot_v1_dot_host__pb2.LocalRequestRef.SerializeToString,
+            jit__protos_dot_v1_dot_common__pb2.Request.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExtendGrant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jit.v1.HostService/ExtendGrant',
+            jit__protos_dot_v1_dot_host__pb2.ExtendGrantRequest.SerializeToString,
             jit__protos_dot_v1_dot_common__pb2.Request.FromString,
             options,
             channel_credentials,

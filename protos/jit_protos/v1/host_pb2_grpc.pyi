@@ -71,6 +71,8 @@ class HostServiceStub:
     WatchRequest: _grpc.UnaryStreamMultiCallable[_host_pb2.LocalRequestRef, _common_pb2.Request]
     """The request at once, then again at every change, until it can change no more."""
     CancelRequest: _grpc.UnaryUnaryMultiCallable[_host_pb2.LocalRequestRef, _common_pb2.Request]
+    ExtendGrant: _grpc.UnaryUnaryMultiCallable[_host_pb2.ExtendGrantRequest, _common_pb2.Request]
+    """A live grant of this host shall last longer: at once within the role's maximum, past it once approved."""
     ListMine: _grpc.UnaryUnaryMultiCallable[_host_pb2.ListMineRequest, _host_pb2.ListMineResponse]
     BeginTotp: _grpc.UnaryUnaryMultiCallable[_host_pb2.LocalBeginTotpRequest, _common_pb2.TotpOffer]
     ConfirmTotp: _grpc.UnaryUnaryMultiCallable[_host_pb2.LocalConfirmTotpRequest, _host_pb2.LocalConfirmTotpResponse]
@@ -87,6 +89,8 @@ class HostServiceAsyncStub(HostServiceStub):
     WatchRequest: _aio.UnaryStreamMultiCallable[_host_pb2.LocalRequestRef, _common_pb2.Request]  # type: ignore[assignment]
     """The request at once, then again at every change, until it can change no more."""
     CancelRequest: _aio.UnaryUnaryMultiCallable[_host_pb2.LocalRequestRef, _common_pb2.Request]  # type: ignore[assignment]
+    ExtendGrant: _aio.UnaryUnaryMultiCallable[_host_pb2.ExtendGrantRequest, _common_pb2.Request]  # type: ignore[assignment]
+    """A live grant of this host shall last longer: at once within the role's maximum, past it once approved."""
     ListMine: _aio.UnaryUnaryMultiCallable[_host_pb2.ListMineRequest, _host_pb2.ListMineResponse]  # type: ignore[assignment]
     BeginTotp: _aio.UnaryUnaryMultiCallable[_host_pb2.LocalBeginTotpRequest, _common_pb2.TotpOffer]  # type: ignore[assignment]
     ConfirmTotp: _aio.UnaryUnaryMultiCallable[_host_pb2.LocalConfirmTotpRequest, _host_pb2.LocalConfirmTotpResponse]  # type: ignore[assignment]
@@ -136,6 +140,14 @@ class HostServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _host_pb2.LocalRequestRef,
         context: _ServicerContext,
     ) -> _typing.Union[_common_pb2.Request, _abc.Awaitable[_common_pb2.Request]]: ...
+
+    @_abc_1.abstractmethod
+    def ExtendGrant(
+        self,
+        request: _host_pb2.ExtendGrantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Request, _abc.Awaitable[_common_pb2.Request]]:
+        """A live grant of this host shall last longer: at once within the role's maximum, past it once approved."""
 
     @_abc_1.abstractmethod
     def ListMine(

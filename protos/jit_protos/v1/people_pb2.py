@@ -26,7 +26,7 @@ from jit_protos.v1 import classify_pb2 as jit__protos_dot_v1_dot_classify__pb2
 from jit_protos.v1 import common_pb2 as jit__protos_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ajit_protos/v1/people.proto\x12\x06jit.v1\x1a\x1cjit_protos/v1/classify.proto\x1a\x1ajit_protos/v1/common.proto\"`\n\x0cLoginRequest\x12\x12\n\x04user\x18\x01 \x01(\tB\x04\xd8\xe9\x18\x01\x12\x16\n\x08password\x18\x02 \x01(\tB\x04\xd8\xe9\x18\x00\x12\x11\n\x03otp\x18\x03 \x01(\tB\x04\xd8\xe9\x18\x00\x12\x11\n\x03\x63sr\x18\x04 \x01(\tB\x04\xd8\xe9\x18\x02\"l\n\rLoginResponse\x12\x19\n\x0b\x63\x65rtificate\x18\x01 \x01(\tB\x04\xd8\xe9\x18\x02\x12\x10\n\x02\x63\x61\x18\x02 \x01(\tB\x04\xd8\xe9\x18\x02\x12\x18\n\nexpires_at\x18\x03 \x01(\x03\x42\x04\xd8\xe9\x18\x02\x12\x14\n\x06server\x18\x04 \x01(\tB\x04\xd8\xe9\x18\x02\";\n\x10\x42\x65ginTotpRequest\x12\x12\n\x04user\x18\x01 \x01(\tB\x04\xd8\xe9\x18\x01\x12\x13\n\x05token\x18\x02 \x01(\tB\x04\xd8\xe9\x18\x00\"P\n\x12\x43onfirmTotpRequest\x12\x12\n\x04user\x18\x01 \x01(\tB\x04\xd8\xe9\x18\x01\x12\x13\n\x05token\x18\x02 \x01(\tB\x04\xd8\xe9\x18\x00\x12\x11\n\x03otp\x18\x03 \x01(\tB\x04\xd8\xe9\x18\x00\"\x15\n\x13\x43onfirmTotpResponse\"\x0f\n\rWhoAmIRequest\"\xb8\x01\n\x0eWhoAmIResponse\x12\x15\n\x07user_id\x18\x01 \x01(\tB\x04\xd8\xe9\x18\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xd8\xe9\x18\x01\x12\x14\n\x06\x64uties\x18\x03 \x03(\tB\x04\xd8\xe9\x18\x02\x12\x14\n\x06groups\x18\x04 \x03(\tB\x04\xd8\xe9\x18\x02\x12\x19\n\x0b\x61pprover_of\x18\x05 \x03(\tB\x04\xd8\xe9\x18\x02\x12\x18\n\nexpires_at\x18\x06 \x01(\x03\x42\x04\xd8\xe9\x18\x02\x12\x1a\n\x0cmfa_enrolled\x18\x07 \x01(\x08\x42\x04\xd8\xe9\x18\x02\"V\n\x13ListRequestsRequest\x12*\n\x06states\x18\x01 \x03(\x0e\x32\x14.jit.v1.RequestStateB\x04\xd8\xe9\x18\x02\x12\x13\n\x05limit\x18\x02 \x01(\rB\x04\xd8\xe9\x18\x02\"?\n\x14ListRequestsResponse\x12\'\n\x08requests\x18\x01 \x03(\x0b\x32\x0f.jit.v1.RequestB\x04\xd8\xe9\x18\x01\"&\n\nRequestRef\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xd8\xe9\x18\x02\"\x16\n\x14WatchRequestsRequest\"?\n\rDecideRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xd8\xe9\x18\x02\x12\x14\n\x06reason\x18\x02 \x01(\tB\x04\xd8\xe9\x18\x01\"R\n\x11ListGrantsRequest\x12(\n\x06states\x18\x01 \x03(\x0e\x32\x12.jit.v1.GrantStateB\x04\xd8\xe9\x18\x02\x12\x13\n\x05limit\x18\x02 \x01(\rB\x04\xd8\xe9\x18\x02\"9\n\x12ListGrantsResponse\x12#\n\x06grants\x18\x01 \x03(\x0b\x32\r.jit.v1.GrantB\x04\xd8\xe9\x18\x01\"\"\n\x08GrantRef\x12\x16\n\x08grant_id\x18\x01 \x01(\tB\x04\xd8\xe9\x18\x02\"=\n\rRevokeRequest\x12\x16\n\x08grant_id\x18\x01 \x01(\tB\x04\xd8\xe9\x18\x02\x12\x14\n\x06reason\x18\x02 \x01(\tB\x04\xd8\xe9\x18\x01\x32\xc0\x01\n\x06\x41\x63\x63\x65ss\x12\x34\n\x05Login\x12\x14.jit.v1.LoginRequest\x1a\x15.jit.v1.LoginResponse\x12\x38\n\tBeginTotp\x12\x18.jit.v1.BeginTotpRequest\x1a\x11.jit.v1.TotpOffer\x12\x46\n\x0b\x43onfirmTotp\x12\x1a.jit.v1.ConfirmTotpRequest\x1a\x1b.jit.v1.ConfirmTotpResponse2\xe5\x04\n\rPeopleService\x12\x37\n\x06WhoAmI\x12\x15.jit.v1.WhoAmIRequest\x1a\x16.jit.v1.WhoAmIResponse\x12I\n\x0cListRequests\x12\x1b.jit.v1.ListRequestsRequest\x1a\x1c.jit.v1.ListRequestsResponse\x12\x31\n\nGetRequest\x12\x12.jit.v1.RequestRef\x1a\x0f.jit.v1.Request\x12@\n\rWatchRequests\x12\x1c.jit.v1.WatchRequestsRequest\x1a\x0f.jit.v1.Request0\x01\x12\x31\n\x07\x41pprove\x12\x15.jit.v1.DecideRequest\x1a\x0f.jit.v1.Request\x12.\n\x04\x44\x65ny\x12\x15.jit.v1.DecideRequest\x1a\x0f.jit.v1.Request\x12-\n\x06\x43\x61ncel\x12\x12.jit.v1.RequestRef\x1a\x0f.jit.v1.Request\x12\x43\n\nListGrants\x12\x19.jit.v1.ListGrantsRequest\x1a\x1a.jit.v1.ListGrantsResponse\x12+\n\x08GetGrant\x12\x10.jit.v1.GrantRef\x1a\r.jit.v1.Grant\x12.\n\x06Revoke\x12\x15.jit.v1.RevokeRequest\x1a\r.jit.v1.Grant\x12\'\n\x04\x44rop\x12\x10.jit.v1.GrantRef\x1a\r.jit.v1.Grantb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ajit_protos/v1/people.proto\x12\x06jit.v1\x1a\x1cjit_protos/v1/classify.proto\x1a\x1ajit_protos/v1/common.proto\"`\n\x0cLoginRequest\x12\x12\n\x04user\x18\x01 \x01(\tB\x04\xd8\xe9\x18\x01\x12\x16\n\x08password\x18\x02 \x01(\tB\x04\xd8\xe9\x18\x00\x12\x11\n\x03otp\x18\x03 \x01(\tB\x04\xd8\xe9\x18\x00\x12\x11\n\x03\x63sr\x18\x04 \x01(\tB\x04\xd8\xe9\x18\x02\"l\n\rLoginResponse\x12\x19\n\x0b\x63\x65rtificate\x18\x01 \x01(\tB\x04\xd8\xe9\x18\x02\x12\x10\n\x02\x63\x61\x18\x02 \x01(\tB\x04\xd8\xe9\x18\x02\x12\x18\n\nexpires_at\x18\x03 \x01(\x03\x42\x04\xd8\xe9\x18\x02\x12\x14\n\x06server\x18\x04 \x01(\tB\x04\xd8\xe9\x18\x02\";\n\x10\x42\x65ginTotpRequest\x12\x12\n\x04user\x18\x01 \x01(\tB\x04\xd8\xe9\x18\x01\x12\x13\n\x05token\x18\x02 \x01(\tB\x04\xd8\xe9\x18\x00\"P\n\x12\x43onfirmTotpRequest\x12\x12\n\x04user\x18\x01 \x01(\tB\x04\xd8\xe9\x18\x01\x12\x13\n\x05token\x18\x02 \x01(\tB\x04\xd8\xe9\x18\x00\x12\x11\n\x03otp\x18\x03 \x01(\tB\x04\xd8\xe9\x18\x00\"\x15\n\x13\x43onfirmTotpResponse\"\x0f\n\rWhoAmIRequest\"\xb8\x01\n\x0eWhoAmIResponse\x12\x15\n\x07user_id\x18\x01 \x01(\tB\x04\xd8\xe9\x18\x02\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xd8\xe9\x18\x01\x12\x14\n\x06\x64uties\x18\x03 \x03(\tB\x04\xd8\xe9\x18\x02\x12\x14\n\x06groups\x18\x04 \x03(\tB\x04\xd8\xe9\x18\x02\x12\x19\n\x0b\x61pprover_of\x18\x05 \x03(\tB\x04\xd8\xe9\x18\x02\x12\x18\n\nexpires_at\x18\x06 \x01(\x03\x42\x04\xd8\xe9\x18\x02\x12\x1a\n\x0cmfa_enrolled\x18\x07 \x01(\x08\x42\x04\xd8\xe9\x18\x02\"V\n\x13ListRequestsRequest\x12*\n\x06states\x18\x01 \x03(\x0e\x32\x14.jit.v1.RequestStateB\x04\xd8\xe9\x18\x02\x12\x13\n\x05limit\x18\x02 \x01(\rB\x04\xd8\xe9\x18\x02\"?\n\x14ListRequestsResponse\x12\'\n\x08requests\x18\x01 \x03(\x0b\x32\x0f.jit.v1.RequestB\x04\xd8\xe9\x18\x01\"&\n\nRequestRef\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xd8\xe9\x18\x02\"\x16\n\x14WatchRequestsRequest\"?\n\rDecideRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xd8\xe9\x18\x02\x12\x14\n\x06reason\x18\x02 \x01(\tB\x04\xd8\xe9\x18\x01\"R\n\x11ListGrantsRequest\x12(\n\x06states\x18\x01 \x03(\x0e\x32\x12.jit.v1.GrantStateB\x04\xd8\xe9\x18\x02\x12\x13\n\x05limit\x18\x02 \x01(\rB\x04\xd8\xe9\x18\x02\"9\n\x12ListGrantsResponse\x12#\n\x06grants\x18\x01 \x03(\x0b\x32\r.jit.v1.GrantB\x04\xd8\xe9\x18\x01\"\"\n\x08GrantRef\x12\x16\n\x08grant_id\x18\x01 \x01(\tB\x04\xd8\xe9\x18\x02\"=\n\rRevokeRequest\x12\x16\n\x08grant_id\x18\x01 \x01(\tB\x04\xd8\xe9\x18\x02\x12\x14\n\x06reason\x18\x02 \x01(\tB\x04\xd8\xe9\x18\x01\"\x9b\x02\n\x04Lock\x12\x15\n\x07lock_id\x18\x01 \x01(\tB\x04\xd8\xe9\x18\x02\x12\x12\n\x04kind\x18\x02 \x01(\tB\x04\xd8\xe9\x18\x02\x12\x14\n\x06target\x18\x03 \x01(\tB\x04\xd8\xe9\x18\x01\x12\x14\n\x06reason\x18\x04 \x01(\tB\x04\xd8\xe9\x18\x01\x12\x18\n\ncreated_by\x18\x05 \x01(\tB\x04\xd8\xe9\x18\x01\x12\x18\n\ncreated_at\x18\x06 \x01(\x03\x42\x04\xd8\xe9\x18\x02\x12\x18\n\nexpires_at\x18\x07 \x01(\x03\x42\x04\xd8\xe9\x18\x02\x12\x17\n\tlifted_at\x18\x08 \x01(\x03\x42\x04\xd8\xe9\x18\x02\x12\x17\n\tlifted_by\x18\t \x01(\tB\x04\xd8\xe9\x18\x01\x12\x1a\n\x0cgrants_ended\x18\n \x01(\rB\x04\xd8\xe9\x18\x02\x12 \n\x12requests_cancelled\x18\x0b \x01(\rB\x04\xd8\xe9\x18\x02\"m\n\x11\x43reateLockRequest\x12\x12\n\x04kind\x18\x01 \x01(\tB\x04\xd8\xe9\x18\x02\x12\x14\n\x06target\x18\x02 \x01(\tB\x04\xd8\xe9\x18\x01\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\xd8\xe9\x18\x01\x12\x18\n\nduration_s\x18\x04 \x01(\x03\x42\x04\xd8\xe9\x18\x02\"6\n\x07LockRef\x12\x15\n\x07lock_id\x18\x01 \x01(\tB\x04\xd8\xe9\x18\x02\x12\x14\n\x06reason\x18\x02 \x01(\tB\x04\xd8\xe9\x18\x01\"%\n\x10ListLocksRequest\x12\x11\n\x03\x61ll\x18\x01 \x01(\x08\x42\x04\xd8\xe9\x18\x02\"6\n\x11ListLocksResponse\x12!\n\x05locks\x18\x01 \x03(\x0b\x32\x0c.jit.v1.LockB\x04\xd8\xe9\x18\x01\"\x13\n\x11ListAlertsRequest\"9\n\x12ListAlertsResponse\x12#\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\r.jit.v1.AlertB\x04\xd8\xe9\x18\x01\"\x9b\x01\n\x05\x41lert\x12\x12\n\x04kind\x18\x01 \x01(\tB\x04\xd8\xe9\x18\x02\x12\x13\n\x05since\x18\x02 \x01(\x03\x42\x04\xd8\xe9\x18\x02\x12\x12\n\x04host\x18\x03 \x01(\tB\x04\xd8\xe9\x18\x02\x12\x12\n\x04user\x18\x04 \x01(\tB\x04\xd8\xe9\x18\x01\x12\x12\n\x04role\x18\x05 \x01(\tB\x04\xd8\xe9\x18\x02\x12\x16\n\x08grant_id\x18\x06 \x01(\tB\x04\xd8\xe9\x18\x02\x12\x15\n\x07message\x18\x07 \x01(\tB\x04\xd8\xe9\x18\x01\x32\xc0\x01\n\x06\x41\x63\x63\x65ss\x12\x34\n\x05Login\x12\x14.jit.v1.LoginRequest\x1a\x15.jit.v1.LoginResponse\x12\x38\n\tBeginTotp\x12\x18.jit.v1.BeginTotpRequest\x1a\x11.jit.v1.TotpOffer\x12\x46\n\x0b\x43onfirmTotp\x12\x1a.jit.v1.ConfirmTotpRequest\x1a\x1b.jit.v1.ConfirmTotpResponse2\xce\x06\n\rPeopleService\x12\x37\n\x06WhoAmI\x12\x15.jit.v1.WhoAmIRequest\x1a\x16.jit.v1.WhoAmIResponse\x12I\n\x0cListRequests\x12\x1b.jit.v1.ListRequestsRequest\x1a\x1c.jit.v1.ListRequestsResponse\x12\x31\n\nGetRequest\x12\x12.jit.v1.RequestRef\x1a\x0f.jit.v1.Request\x12@\n\rWatchRequests\x12\x1c.jit.v1.WatchRequestsRequest\x1a\x0f.jit.v1.Request0\x01\x12\x31\n\x07\x41pprove\x12\x15.jit.v1.DecideRequest\x1a\x0f.jit.v1.Request\x12.\n\x04\x44\x65ny\x12\x15.jit.v1.DecideRequest\x1a\x0f.jit.v1.Request\x12-\n\x06\x43\x61ncel\x12\x12.jit.v1.RequestRef\x1a\x0f.jit.v1.Request\x12\x43\n\nListGrants\x12\x19.jit.v1.ListGrantsRequest\x1a\x1a.jit.v1.ListGrantsResponse\x12+\n\x08GetGrant\x12\x10.jit.v1.GrantRef\x1a\r.jit.v1.Grant\x12.\n\x06Revoke\x12\x15.jit.v1.RevokeRequest\x1a\r.jit.v1.Grant\x12\'\n\x04\x44rop\x12\x10.jit.v1.GrantRef\x1a\r.jit.v1.Grant\x12\x35\n\nCreateLock\x12\x19.jit.v1.CreateLockRequest\x1a\x0c.jit.v1.Lock\x12)\n\x08LiftLock\x12\x0f.jit.v1.LockRef\x1a\x0c.jit.v1.Lock\x12@\n\tListLocks\x12\x18.jit.v1.ListLocksRequest\x1a\x19.jit.v1.ListLocksResponse\x12\x43\n\nListAlerts\x12\x19.jit.v1.ListAlertsRequest\x1a\x1a.jit.v1.ListAlertsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -97,6 +97,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVOKEREQUEST'].fields_by_name['grant_id']._serialized_options = b'\330\351\030\002'
   _globals['_REVOKEREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_REVOKEREQUEST'].fields_by_name['reason']._serialized_options = b'\330\351\030\001'
+  _globals['_LOCK'].fields_by_name['lock_id']._loaded_options = None
+  _globals['_LOCK'].fields_by_name['lock_id']._serialized_options = b'\330\351\030\002'
+  _globals['_LOCK'].fields_by_name['kind']._loaded_options = None
+  _globals['_LOCK'].fields_by_name['kind']._serialized_options = b'\330\351\030\002'
+  _globals['_LOCK'].fields_by_name['target']._loaded_options = None
+  _globals['_LOCK'].fields_by_name['target']._serialized_options = b'\330\351\030\001'
+  _globals['_LOCK'].fields_by_name['reason']._loaded_options = None
+  _globals['_LOCK'].fields_by_name['reason']._serialized_options = b'\330\351\030\001'
+  _globals['_LOCK'].fields_by_name['created_by']._loaded_options = None
+  _globals['_LOCK'].fields_by_name['created_by']._serialized_options = b'\330\351\030\001'
+  _globals['_LOCK'].fields_by_name['created_at']._loaded_options = None
+  _globals['_LOCK'].fields_by_name['created_at']._serialized_options = b'\330\351\030\002'
+  _globals['_LOCK'].fields_by_name['expires_at']._loaded_options = None
+  _globals['_LOCK'].fields_by_name['expires_at']._serialized_options = b'\330\351\030\002'
+  _globals['_LOCK'].fields_by_name['lifted_at']._loaded_options = None
+  _globals['_LOCK'].fields_by_name['lifted_at']._serialized_options = b'\330\351\030\002'
+  _globals['_LOCK'].fields_by_name['lifted_by']._loaded_options = None
+  _globals['_LOCK'].fields_by_name['lifted_by']._serialized_options = b'\330\351\030\001'
+  _globals['_LOCK'].fields_by_name['grants_ended']._loaded_options = None
+  _globals['_LOCK'].fields_by_name['grants_ended']._serialized_options = b'\330\351\030\002'
+  _globals['_LOCK'].fields_by_name['requests_cancelled']._loaded_options = None
+  _globals['_LOCK'].fields_by_name['requests_cancelled']._serialized_options = b'\330\351\030\002'
+  _globals['_CREATELOCKREQUEST'].fields_by_name['kind']._loaded_options = None
+  _globals['_CREATELOCKREQUEST'].fields_by_name['kind']._serialized_options = b'\330\351\030\002'
+  _globals['_CREATELOCKREQUEST'].fields_by_name['target']._loaded_options = None
+  _globals['_CREATELOCKREQUEST'].fields_by_name['target']._serialized_options = b'\330\351\030\001'
+  _globals['_CREATELOCKREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_CREATELOCKREQUEST'].fields_by_name['reason']._serialized_options = b'\330\351\030\001'
+  _globals['_CREATELOCKREQUEST'].fields_by_name['duration_s']._loaded_options = None
+  _globals['_CREATELOCKREQUEST'].fields_by_name['duration_s']._serialized_options = b'\330\351\030\002'
+  _globals['_LOCKREF'].fields_by_name['lock_id']._loaded_options = None
+  _globals['_LOCKREF'].fields_by_name['lock_id']._serialized_options = b'\330\351\030\002'
+  _globals['_LOCKREF'].fields_by_name['reason']._loaded_options = None
+  _globals['_LOCKREF'].fields_by_name['reason']._serialized_options = b'\330\351\030\001'
+  _globals['_LISTLOCKSREQUEST'].fields_by_name['all']._loaded_options = None
+  _globals['_LISTLOCKSREQUEST'].fields_by_name['all']._serialized_options = b'\330\351\030\002'
+  _globals['_LISTLOCKSRESPONSE'].fields_by_name['locks']._loaded_options = None
+  _globals['_LISTLOCKSRESPONSE'].fields_by_name['locks']._serialized_options = b'\330\351\030\001'
+  _globals['_LISTALERTSRESPONSE'].fields_by_name['alerts']._loaded_options = None
+  _globals['_LISTALERTSRESPONSE'].fields_by_name['alerts']._serialized_options = b'\330\351\030\001'
+  _globals['_ALERT'].fields_by_name['kind']._loaded_options = None
+  _globals['_ALERT'].fields_by_name['kind']._serialized_options = b'\330\351\030\002'
+  _globals['_ALERT'].fields_by_name['since']._loaded_options = None
+  _globals['_ALERT'].fields_by_name['since']._serialized_options = b'\330\351\030\002'
+  _globals['_ALERT'].fields_by_name['host']._loaded_options = None
+  _globals['_ALERT'].fields_by_name['host']._serialized_options = b'\330\351\030\002'
+  _globals['_ALERT'].fields_by_name['user']._loaded_options = None
+  _globals['_ALERT'].fields_by_name['user']._serialized_options = b'\330\351\030\001'
+  _globals['_ALERT'].fields_by_name['role']._loaded_options = None
+  _globals['_ALERT'].fields_by_name['role']._serialized_options = b'\330\351\030\002'
+  _globals['_ALERT'].fields_by_name['grant_id']._loaded_options = None
+  _globals['_ALERT'].fields_by_name['grant_id']._serialized_options = b'\330\351\030\002'
+  _globals['_ALERT'].fields_by_name['message']._loaded_options = None
+  _globals['_ALERT'].fields_by_name['message']._serialized_options = b'\330\351\030\001'
   _globals['_LOGINREQUEST']._serialized_start=96
   _globals['_LOGINREQUEST']._serialized_end=192
   _globals['_LOGINRESPONSE']._serialized_start=194
@@ -129,8 +183,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GRANTREF']._serialized_end=1133
   _globals['_REVOKEREQUEST']._serialized_start=1135
   _globals['_REVOKEREQUEST']._serialized_end=1196
-  _globals['_ACCESS']._serialized_start=1199
-  _globals['_ACCESS']._serialized_end=1391
-  _globals['_PEOPLESERVICE']._serialized_start=1394
-  _globals['_PEOPLESERVICE']._serialized_end=2007
+  _globals['_LOCK']._serialized_start=1199
+  _globals['_LOCK']._serialized_end=1482
+  _globals['_CREATELOCKREQUEST']._serialized_start=1484
+  _globals['_CREATELOCKREQUEST']._serialized_end=1593
+  _globals['_LOCKREF']._serialized_start=1595
+  _globals['_LOCKREF']._serialized_end=1649
+  _globals['_LISTLOCKSREQUEST']._serialized_start=1651
+  _globals['_LISTLOCKSREQUEST']._serialized_end=1688
+  _globals['_LISTLOCKSRESPONSE']._serialized_start=1690
+  _globals['_LISTLOCKSRESPONSE']._serialized_end=1744
+  _globals['_LISTALERTSREQUEST']._serialized_start=1746
+  _globals['_LISTALERTSREQUEST']._serialized_end=1765
+  _globals['_LISTALERTSRESPONSE']._serialized_start=1767
+  _globals['_LISTALERTSRESPONSE']._serialized_end=1824
+  _globals['_ALERT']._serialized_start=1827
+  _globals['_ALERT']._serialized_end=1982
+  _globals['_ACCESS']._serialized_start=1985
+  _globals['_ACCESS']._serialized_end=2177
+  _globals['_PEOPLESERVICE']._serialized_start=2180
+  _globals['_PEOPLESERVICE']._serialized_end=3026
 # @@protoc_insertion_point(module_scope)

@@ -249,6 +249,26 @@ class PeopleServiceStub(object):
                 request_serializer=jit__protos_dot_v1_dot_people__pb2.GrantRef.SerializeToString,
                 response_deserializer=jit__protos_dot_v1_dot_common__pb2.Grant.FromString,
                 _registered_method=True)
+        self.CreateLock = channel.unary_unary(
+                '/jit.v1.PeopleService/CreateLock',
+                request_serializer=jit__protos_dot_v1_dot_people__pb2.CreateLockRequest.SerializeToString,
+                response_deserializer=jit__protos_dot_v1_dot_people__pb2.Lock.FromString,
+                _registered_method=True)
+        self.LiftLock = channel.unary_unary(
+                '/jit.v1.PeopleService/LiftLock',
+                request_serializer=jit__protos_dot_v1_dot_people__pb2.LockRef.SerializeToString,
+                response_deserializer=jit__protos_dot_v1_dot_people__pb2.Lock.FromString,
+                _registered_method=True)
+        self.ListLocks = channel.unary_unary(
+                '/jit.v1.PeopleService/ListLocks',
+                request_serializer=jit__protos_dot_v1_dot_people__pb2.ListLocksRequest.SerializeToString,
+                response_deserializer=jit__protos_dot_v1_dot_people__pb2.ListLocksResponse.FromString,
+                _registered_method=True)
+        self.ListAlerts = channel.unary_unary(
+                '/jit.v1.PeopleService/ListAlerts',
+                request_serializer=jit__protos_dot_v1_dot_people__pb2.ListAlertsRequest.SerializeToString,
+                response_deserializer=jit__protos_dot_v1_dot_people__pb2.ListAlertsResponse.FromString,
+                _registered_method=True)
 
 
 class PeopleServiceServicer(object):
@@ -323,6 +343,32 @@ class PeopleServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateLock(self, request, context):
+        """By an administrator; a role also by its approvers.  Ends what it hits at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LiftLock(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLocks(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAlerts(self, request, context):
+        """What somebody has to look at, for administrators, auditors, and approvers of the roles concerned.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PeopleServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -380,6 +426,26 @@ def add_PeopleServiceServicer_to_server(servicer, server):
                     servicer.Drop,
                     request_deserializer=jit__protos_dot_v1_dot_people__pb2.GrantRef.FromString,
                     response_serializer=jit__protos_dot_v1_dot_common__pb2.Grant.SerializeToString,
+            ),
+            'CreateLock': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateLock,
+                    request_deserializer=jit__protos_dot_v1_dot_people__pb2.CreateLockRequest.FromString,
+                    response_serializer=jit__protos_dot_v1_dot_people__pb2.Lock.SerializeToString,
+            ),
+            'LiftLock': grpc.unary_unary_rpc_method_handler(
+                    servicer.LiftLock,
+                    request_deserializer=jit__protos_dot_v1_dot_people__pb2.LockRef.FromString,
+                    response_serializer=jit__protos_dot_v1_dot_people__pb2.Lock.SerializeToString,
+            ),
+            'ListLocks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLocks,
+                    request_deserializer=jit__protos_dot_v1_dot_people__pb2.ListLocksRequest.FromString,
+                    response_serializer=jit__protos_dot_v1_dot_people__pb2.ListLocksResponse.SerializeToString,
+            ),
+            'ListAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAlerts,
+                    request_deserializer=jit__protos_dot_v1_dot_people__pb2.ListAlertsRequest.FromString,
+                    response_serializer=jit__protos_dot_v1_dot_people__pb2.ListAlertsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -679,6 +745,114 @@ class PeopleService(object):
             '/jit.v1.PeopleService/Drop',
             jit__protos_dot_v1_dot_people__pb2.GrantRef.SerializeToString,
             jit__protos_dot_v1_dot_common__pb2.Grant.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateLock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jit.v1.PeopleService/CreateLock',
+            jit__protos_dot_v1_dot_people__pb2.CreateLockRequest.SerializeToString,
+            jit__protos_dot_v1_dot_people__pb2.Lock.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LiftLock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jit.v1.PeopleService/LiftLock',
+            jit__protos_dot_v1_dot_people__pb2.LockRef.SerializeToString,
+            jit__protos_dot_v1_dot_people__pb2.Lock.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLocks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jit.v1.PeopleService/ListLocks',
+            jit__protos_dot_v1_dot_people__pb2.ListLocksRequest.SerializeToString,
+            jit__protos_dot_v1_dot_people__pb2.ListLocksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jit.v1.PeopleService/ListAlerts',
+            jit__protos_dot_v1_dot_people__pb2.ListAlertsRequest.SerializeToString,
+            jit__protos_dot_v1_dot_people__pb2.ListAlertsResponse.FromString,
             options,
             channel_credentials,
             insecure,

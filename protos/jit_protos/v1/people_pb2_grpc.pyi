@@ -93,6 +93,12 @@ class PeopleServiceStub:
     """By an approver of the role or an administrator."""
     Drop: _grpc.UnaryUnaryMultiCallable[_people_pb2.GrantRef, _common_pb2.Grant]
     """One's own grant, from anywhere."""
+    CreateLock: _grpc.UnaryUnaryMultiCallable[_people_pb2.CreateLockRequest, _people_pb2.Lock]
+    """By an administrator; a role also by its approvers.  Ends what it hits at once."""
+    LiftLock: _grpc.UnaryUnaryMultiCallable[_people_pb2.LockRef, _people_pb2.Lock]
+    ListLocks: _grpc.UnaryUnaryMultiCallable[_people_pb2.ListLocksRequest, _people_pb2.ListLocksResponse]
+    ListAlerts: _grpc.UnaryUnaryMultiCallable[_people_pb2.ListAlertsRequest, _people_pb2.ListAlertsResponse]
+    """What somebody has to look at, for administrators, auditors, and approvers of the roles concerned."""
 
 @_typing.type_check_only
 class PeopleServiceAsyncStub(PeopleServiceStub):
@@ -111,6 +117,12 @@ class PeopleServiceAsyncStub(PeopleServiceStub):
     """By an approver of the role or an administrator."""
     Drop: _aio.UnaryUnaryMultiCallable[_people_pb2.GrantRef, _common_pb2.Grant]  # type: ignore[assignment]
     """One's own grant, from anywhere."""
+    CreateLock: _aio.UnaryUnaryMultiCallable[_people_pb2.CreateLockRequest, _people_pb2.Lock]  # type: ignore[assignment]
+    """By an administrator; a role also by its approvers.  Ends what it hits at once."""
+    LiftLock: _aio.UnaryUnaryMultiCallable[_people_pb2.LockRef, _people_pb2.Lock]  # type: ignore[assignment]
+    ListLocks: _aio.UnaryUnaryMultiCallable[_people_pb2.ListLocksRequest, _people_pb2.ListLocksResponse]  # type: ignore[assignment]
+    ListAlerts: _aio.UnaryUnaryMultiCallable[_people_pb2.ListAlertsRequest, _people_pb2.ListAlertsResponse]  # type: ignore[assignment]
+    """What somebody has to look at, for administrators, auditors, and approvers of the roles concerned."""
 
 class PeopleServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -192,5 +204,35 @@ class PeopleServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_common_pb2.Grant, _abc.Awaitable[_common_pb2.Grant]]:
         """One's own grant, from anywhere."""
+
+    @_abc_1.abstractmethod
+    def CreateLock(
+        self,
+        request: _people_pb2.CreateLockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_people_pb2.Lock, _abc.Awaitable[_people_pb2.Lock]]:
+        """By an administrator; a role also by its approvers.  Ends what it hits at once."""
+
+    @_abc_1.abstractmethod
+    def LiftLock(
+        self,
+        request: _people_pb2.LockRef,
+        context: _ServicerContext,
+    ) -> _typing.Union[_people_pb2.Lock, _abc.Awaitable[_people_pb2.Lock]]: ...
+
+    @_abc_1.abstractmethod
+    def ListLocks(
+        self,
+        request: _people_pb2.ListLocksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_people_pb2.ListLocksResponse, _abc.Awaitable[_people_pb2.ListLocksResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListAlerts(
+        self,
+        request: _people_pb2.ListAlertsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_people_pb2.ListAlertsResponse, _abc.Awaitable[_people_pb2.ListAlertsResponse]]:
+        """What somebody has to look at, for administrators, auditors, and approvers of the roles concerned."""
 
 def add_PeopleServiceServicer_to_server(servicer: PeopleServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

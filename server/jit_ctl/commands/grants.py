@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -17,17 +17,20 @@ from jit_ctl.output import Column, Output
 if TYPE_CHECKING:
     from jit_ctl.client import Server
 
-_COLUMNS: Sequence[Column[Grant]] = (
-    Column("ID", lambda g: g.grant_id, whole=True),
-    Column("STATE", describe.grant_status, style=lambda g: describe.style(g.state)),
-    Column("WHO", lambda g: g.user),
-    Column("HOST", lambda g: g.host),
-    Column("AS", lambda g: describe.run_as(g.run_as_user, g.run_as_group)),
-    Column("ROLE", lambda g: g.role),
-    Column("REASON", lambda g: g.reason),
-    Column("APPROVED BY", lambda g: ", ".join(g.approved_by)),
-    Column("UNTIL", lambda g: g.not_after),
-)
+
+def _columns(out: Output) -> Sequence[Column[Grant]]:
+    return (
+        Column("ID", lambda g: g.grant_id, whole=True),
+        Column("STATE", lambda g: describe.grant_status(g, out.moment), style=lambda g: describe.style(g.state)),
+        Column("WHO", lambda g: g.user),
+        Column("HOST", lambda g: g.host),
+        Column("AS", lambda g: describe.run_as(g.run_as_user, g.run_as_group)),
+        Column("ROLE", lambda g: g.role),
+        Column("REASON", lambda g: g.reason),
+        Column("APPROVED BY", lambda g: ", ".join(g.approved_by)),
+        Column("UNTIL", lambda g: g.not_after),
+        Column("TERMS", describe.terms),
+    )
 
 
 def name(grant: Grant) -> str:
@@ -47,7 +50,9 @@ def grants() -> None:
 def ls(*, out: Output, server: Server, every: bool, limit: int) -> None:
     """List grants that are not proved to be over."""
     found = server.grants(tuple(GrantState) if every else (), limit)
-    out.items(found, _COLUMNS, name, "no grants" if every else "no grants in force")
+    # An end that no host has proved is what one has to see first.
+    found.sort(key=lambda grant: grant.state is not GrantState.UNCONFIRMED)
+    out.items(found, _columns(out), name, "no grants" if every else "no grants in force")
     if len(found) == limit:
         out.talk(f"only the newest {limit} are shown; more with --limit")
 
@@ -61,8 +66,8 @@ def show(*, out: Output, server: Server, grant_id: str) -> None:
     out.item(server.grant(grant_id), name, lambda grant: describe.grant_facts(grant, out.when))
 
 
-def _ended(grant: Grant) -> list[str]:
-    return [f"{grant.grant_id} {describe.grant_status(grant)}: {grant.user} on {grant.host}"]
+def _ended(out: Output) -> Callable[[Grant], list[str]]:
+    return lambda grant: [f"{grant.grant_id} {describe.grant_status(grant, out.moment)}: {grant.user} on {grant.host}"]
 
 
 @grants.command()
@@ -76,7 +81,7 @@ def revoke(*, out: Output, server: Server, grant_ids: tuple[str, ...], reason: s
     The answer says whether the host has confirmed it; 'jitctl grants show'
     says it later.
     """
-    each(grant_ids, lambda ref: server.revoke(ref, reason), out, name, _ended)
+    each(grant_ids, lambda ref: server.revoke(ref, reason), out, name, _ended(out))
 
 
 @grants.command()
@@ -85,4 +90,4 @@ def revoke(*, out: Output, server: Server, grant_ids: tuple[str, ...], reason: s
 @server_options
 def drop(*, out: Output, server: Server, grant_ids: tuple[str, ...]) -> None:
     """Give grants of your own back, from anywhere."""
-    each(grant_ids, server.drop, out, name, _ended)
+    each(grant_ids, server.drop, out, name, _ended(out))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -23,10 +23,11 @@ _COLUMNS: Sequence[Column[Request]] = (
     Column("WHO", lambda r: r.user),
     Column("HOST", lambda r: r.host),
     Column("AS", lambda r: describe.run_as(r.ask.run_as_user, r.ask.run_as_group)),
-    Column("COMMAND", lambda r: describe.command(r.ask)),
+    Column("COMMAND", describe.what),
     Column("ROLE", lambda r: r.role),
     Column("REASON", lambda r: r.reason),
     Column("FOR", lambda r: times.duration(r.duration_s)),
+    Column("STARTS", lambda r: r.starts_at),
     Column("VOTES", describe.votes),
     Column("SINCE", lambda r: r.created_at),
 )
@@ -74,12 +75,16 @@ def show(*, out: Output, server: Server, request_id: str) -> None:
     out.item(server.request(request_id), name, lambda request: describe.request_facts(request, out.when))
 
 
-def _decided(request: Request) -> list[str]:
-    what = f"{request.user} on {request.host} as {describe.run_as(request.ask.run_as_user, request.ask.run_as_group)}"
-    line = f"{request.request_id} {_outcome(request)}: {what}: {describe.command(request.ask)}"
-    if request.grant is None:
-        return [line]
-    return [line, f"{request.grant.grant_id} {describe.grant_status(request.grant)}"]
+def _decided(out: Output) -> Callable[[Request], list[str]]:
+    def lines(request: Request) -> list[str]:
+        run_as = describe.run_as(request.ask.run_as_user, request.ask.run_as_group)
+        where = f"{request.user} on {request.host} as {run_as}"
+        line = f"{request.request_id} {_outcome(request)}: {where}: {describe.what(request)}"
+        if request.grant is None:
+            return [line]
+        return [line, f"{request.grant.grant_id} {describe.grant_status(request.grant, out.moment)}"]
+
+    return lines
 
 
 def _outcome(request: Request) -> str:
@@ -95,7 +100,7 @@ def _outcome(request: Request) -> str:
 @server_options
 def approve(*, out: Output, server: Server, request_ids: tuple[str, ...], reason: str) -> None:
     """Approve requests; the last needed approval makes the grant."""
-    each(request_ids, lambda ref: server.approve(ref, reason), out, name, _decided)
+    each(request_ids, lambda ref: server.approve(ref, reason), out, name, _decided(out))
 
 
 @requests.command()
@@ -105,7 +110,7 @@ def approve(*, out: Output, server: Server, request_ids: tuple[str, ...], reason
 @server_options
 def deny(*, out: Output, server: Server, request_ids: tuple[str, ...], reason: str) -> None:
     """Deny requests."""
-    each(request_ids, lambda ref: server.deny(ref, reason), out, name, _decided)
+    each(request_ids, lambda ref: server.deny(ref, reason), out, name, _decided(out))
 
 
 @requests.command()
@@ -114,7 +119,7 @@ def deny(*, out: Output, server: Server, request_ids: tuple[str, ...], reason: s
 @server_options
 def cancel(*, out: Output, server: Server, request_ids: tuple[str, ...]) -> None:
     """Cancel requests of your own."""
-    each(request_ids, server.cancel, out, name, _decided)
+    each(request_ids, server.cancel, out, name, _decided(out))
 
 
 @requests.command()

@@ -16,9 +16,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from jit_server.domain.ask import ALL, MAX_COMMANDS, Command, Commands, command_problem
 from jit_server.domain.grant import Record
 from jit_server.domain.identity import check_labels, check_user_name
+from jit_server.domain.policy import Extend
 from jit_server.errors import Invalid
 
 DAY_S = 86_400
+MIN_LEASE_S = 10
+MAX_LEASE_S = 3_600
 _UNITS = {"d": DAY_S, "h": 3_600, "m": 60, "s": 1}
 _DURATION = re.compile(r"(?=.)(?:([0-9]{1,5})d)?(?:([0-9]{1,5})h)?(?:([0-9]{1,5})m)?(?:([0-9]{1,6})s)?", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
@@ -168,6 +171,26 @@ def _recorded(text: str) -> str:
     return text
 
 
+def _extend(text: str) -> str:
+    if text not in list(Extend):
+        raise ValueError(f"{text[:40]!a} is unknown: write self, approval or never")
+    return text
+
+
+def _lease(value: object) -> int:
+    """Seconds, zero for none; raises ValueError."""
+    match value:
+        case "until-expiry":
+            return 0
+        case {"lease": text, **rest} if not rest:
+            seconds = _duration(text)
+        case _:
+            raise ValueError("must be `until-expiry`, or a lease such as {lease: 2m}")
+    if not MIN_LEASE_S <= seconds <= MAX_LEASE_S:
+        raise ValueError("lease: must be between 10s and 1h")
+    return seconds
+
+
 class RoleModel(_Strict):
     description: Annotated[str, AfterValidator(_line)] = ""
     hosts: Annotated[HostsModel, BeforeValidator(_hosts), AfterValidator(_checked_hosts)]
@@ -184,6 +207,8 @@ class RoleModel(_Strict):
     ticket: bool = False
     shell: bool = False
     record: Annotated[str, AfterValidator(_recorded)] = Record.EVENTS.value
+    extend: Annotated[str, AfterValidator(_extend)] = Extend.SELF.value
+    offline: Annotated[int, BeforeValidator(_lease)] = 0
 
 
 Members = list[Annotated[str, AfterValidator(_plainly(check_user_name))]]

@@ -18,7 +18,7 @@ from jit_server.adapters.policy_model import DAY_S, Members, PartyModel, RoleMod
 from jit_server.adapters.yaml_source import Path, Source
 from jit_server.domain.grant import Record
 from jit_server.domain.identity import User
-from jit_server.domain.policy import Finding, Party, Policy, PolicyFile, Role, Selector, Severity
+from jit_server.domain.policy import Extend, Finding, Party, Policy, PolicyFile, Role, Selector, Severity
 from jit_server.ports import ParsedPolicy
 
 MAX_BYTES = 1024 * 1024
@@ -216,6 +216,8 @@ class _Reading:
             )
         elif role.duration.max > LONG_S:
             self._warn(place.at("duration", "max"), "duration: more than 12h is close to a standing right")
+        if role.offline >= role.duration.max:
+            self._warn(place.at("offline"), "offline: a lease as long as the longest grant ends nothing early")
 
     def _check_commands(self, place: _Place, role: RoleModel) -> None:
         for index, command in enumerate(role.commands.items):
@@ -284,6 +286,8 @@ def _role(name: str, model: RoleModel) -> Role:
         reason=model.reason,
         ticket=model.ticket,
         record=Record(model.record),
+        extend=Extend(model.extend),
+        lease_s=model.offline,
     )
 
 

@@ -20,9 +20,10 @@ class Kind(StrEnum):
     REQUEST = "req"
     GRANT = "gnt"
     SESSION = "ses"
+    LOCK = "lck"
 
 
-_ID = re.compile(r"(?:usr|hst|req|gnt|ses)-[0-9a-hjkmnp-tv-z]{16}")
+_ID = re.compile(r"(?:usr|hst|req|gnt|ses|lck)-[0-9a-hjkmnp-tv-z]{16}")
 _PREFIX = re.compile(r"[0-9a-hjkmnp-tv-z]{4,16}")
 
 

@@ -32,6 +32,7 @@ class RequestMove(StrEnum):
 
 
 class GrantState(StrEnum):
+    SCHEDULED = "scheduled"
     ISSUED = "issued"
     ACTIVE = "active"
     ENDING = "ending"
@@ -41,16 +42,18 @@ class GrantState(StrEnum):
 
 
 class GrantMove(StrEnum):
+    START = "start"
+    """The start that was agreed has come, and all of it is still allowed."""
     ACTIVATE = "activate"
     """The host says it is in force."""
     REFUSE = "refuse"
-    """The host would not take it."""
+    """The host would not take it, or at its start the policy no longer allows it."""
     REVOKE = "revoke"
     """Somebody ends it before its time; the host still has to confirm."""
     REBOOT = "reboot"
     """The host started anew while it still had time: the host has to take it again."""
-    EXPIRE = "expire"
-    """Its time is up, and the host has said nothing."""
+    SILENCE = "silence"
+    """Its end was due, and the host has said nothing since."""
     END = "end"
     """It is proved that nothing of it is left."""
 
@@ -65,20 +68,23 @@ REQUEST_TRANSITIONS: Mapping[tuple[RequestState, RequestMove], RequestState] = {
     (RequestState.PENDING, RequestMove.LAPSE): RequestState.LAPSED,
 }
 
-GRANT_START = frozenset({GrantState.ISSUED})
+GRANT_START = frozenset({GrantState.SCHEDULED, GrantState.ISSUED})
 
 GRANT_TRANSITIONS: Mapping[tuple[GrantState, GrantMove], GrantState] = {
+    (GrantState.SCHEDULED, GrantMove.START): GrantState.ISSUED,
+    (GrantState.SCHEDULED, GrantMove.REFUSE): GrantState.REFUSED,
+    (GrantState.SCHEDULED, GrantMove.END): GrantState.ENDED,
     (GrantState.ISSUED, GrantMove.ACTIVATE): GrantState.ACTIVE,
     (GrantState.ISSUED, GrantMove.REFUSE): GrantState.REFUSED,
     (GrantState.ISSUED, GrantMove.REVOKE): GrantState.ENDING,
-    (GrantState.ISSUED, GrantMove.EXPIRE): GrantState.UNCONFIRMED,
+    (GrantState.ISSUED, GrantMove.SILENCE): GrantState.UNCONFIRMED,
     (GrantState.ISSUED, GrantMove.END): GrantState.ENDED,
     (GrantState.ACTIVE, GrantMove.REVOKE): GrantState.ENDING,
     (GrantState.ACTIVE, GrantMove.REBOOT): GrantState.ISSUED,
-    (GrantState.ACTIVE, GrantMove.EXPIRE): GrantState.UNCONFIRMED,
+    (GrantState.ACTIVE, GrantMove.SILENCE): GrantState.UNCONFIRMED,
     (GrantState.ACTIVE, GrantMove.END): GrantState.ENDED,
     (GrantState.ENDING, GrantMove.REFUSE): GrantState.REFUSED,
-    (GrantState.ENDING, GrantMove.EXPIRE): GrantState.UNCONFIRMED,
+    (GrantState.ENDING, GrantMove.SILENCE): GrantState.UNCONFIRMED,
     (GrantState.ENDING, GrantMove.END): GrantState.ENDED,
     (GrantState.UNCONFIRMED, GrantMove.REFUSE): GrantState.REFUSED,
     (GrantState.UNCONFIRMED, GrantMove.END): GrantState.ENDED,
@@ -87,8 +93,11 @@ GRANT_TRANSITIONS: Mapping[tuple[GrantState, GrantMove], GrantState] = {
 LIVE = frozenset({GrantState.ISSUED, GrantState.ACTIVE})
 """What belongs to a host's desired state while its time lasts."""
 
+REVOCABLE = LIVE | {GrantState.SCHEDULED}
+"""What has power or will have: what people, the policy and locks can end."""
+
 OVER = frozenset({GrantState.ENDED, GrantState.REFUSED})
-"""Nothing can follow, and the host has said so."""
+"""Nothing can follow, and the host, if it ever knew of it, has said so."""
 
 
 def advance_request(state: RequestState, move: RequestMove) -> RequestState:

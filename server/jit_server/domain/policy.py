@@ -11,9 +11,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from jit_server.domain import lock as locking
 from jit_server.domain.ask import ALL, Ask, Commands, covers, describe
 from jit_server.domain.grant import Grant, Record, too_large
 from jit_server.domain.identity import Host, User
+from jit_server.domain.lock import Lock, LockKind
 
 DEFAULT_REQUEST_TIMEOUT_S = 24 * 3600
 
@@ -39,9 +41,22 @@ class Party:
     groups: frozenset[str] = frozenset()
 
 
+class Extend(StrEnum):
+    """How a live grant of a role comes to last longer."""
+
+    SELF = "self"
+    """By the person alone, up to the role's maximum in all; past it like a new request."""
+    APPROVAL = "approval"
+    """Always like a new request."""
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What may be done, where, by whom, and under which conditions; durations in seconds."""
+    """What may be done, where, by whom, and under which conditions; durations in seconds.
+
+    `lease_s` zero: grants last until their end though the server is not heard (SPEC 2.6).
+    """
 
     name: str
     description: str
@@ -60,6 +75,8 @@ class Role:
     reason: bool = True
     ticket: bool = False
     record: Record = Record.EVENTS
+    extend: Extend = Extend.SELF
+    lease_s: int = 0
 
     @property
     def terms(self) -> tuple[object, ...]:
@@ -72,16 +89,22 @@ class Role:
             self.approvals,
             self.mfa,
             self.record,
+            self.extend,
+            self.lease_s,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """All roles of one version; version 0 is the policy before the first, which allows nothing."""
+    """All roles of one version, and the locks that stand now, which no version has.
+
+    Version 0 is the policy before the first, which allows nothing.
+    """
 
     version: int
     groups: Mapping[str, frozenset[str]]
     roles: Mapping[str, Role]
+    locks: tuple[Lock, ...] = ()
 
     def includes(self, party: Party, user: User) -> bool:
         if user.name in party.people:
@@ -143,13 +166,27 @@ class Finding:
 
 
 def may_decide(policy: Policy, role: Role, requester_id: str, people: Iterable[User]) -> tuple[User, ...]:
-    """Those who may decide on a request of that person for that role, by name."""
+    """Those who may decide on a request of that person for that role, by name; nobody who is locked."""
     able = (
         user
         for user in people
-        if not user.disabled and user.user_id != requester_id and policy.includes(role.approvers, user)
+        if not user.disabled
+        and user.user_id != requester_id
+        and policy.includes(role.approvers, user)
+        and locking.on_person(policy.locks, user) is None
     )
     return tuple(sorted(able, key=lambda user: user.name))
+
+
+def locked(policy: Policy, user: User, host: Host, role: str = "") -> Refused | None:
+    """Say which lock forbids this person, this host or, if one is named, this role; None if none does."""
+    lock = locking.on_person(policy.locks, user) or locking.on_host(policy.locks, host)
+    lock = lock or locking.on_role(policy.locks, role)
+    if lock is None:
+        return None
+    blamed = role if lock.kind is LockKind.ROLE else ""
+    hint = f"{lock.created_by} or an administrator can lift it: jitctl unlock {lock.lock_id}"
+    return Refused(blamed, str(lock), hint)
 
 
 def evaluate(
@@ -180,7 +217,7 @@ def evaluate(
 
 
 def still_covers(policy: Policy, grant: Grant, user: User, host: Host) -> Refused | None:
-    """S10: say why a live grant is no longer within the policy, or None if it is."""
+    """S10: say why a live or scheduled grant is no longer within the policy, or None if it is."""
     role = policy.roles.get(grant.role)
     if role is None:
         return Refused(grant.role, f"role {grant.role} is no longer in the policy")
@@ -192,7 +229,7 @@ def still_covers(policy: Policy, grant: Grant, user: User, host: Host) -> Refuse
         return run_as
     if not covers(role.commands, grant.commands) or (grant.shell and not role.shell):
         return Refused(role.name, f"role {role.name} no longer allows all of it")
-    if (grant.not_after - grant.not_before) > role.max_s * 1_000_000:
+    if grant.term_s > role.max_s:
         return Refused(role.name, f"role {role.name} no longer allows so long")
     return None
 
@@ -202,6 +239,9 @@ def _standing(policy: Policy, role: Role, user: User, host: Host) -> Refused | N
         return Refused("", f"{user.name} is disabled", "an administrator can enable the account: jitctl users enable")
     if host.removed:
         return Refused("", f"host {host.name} was removed")
+    lock = locked(policy, user, host, role.name)
+    if lock is not None:
+        return lock
     if not policy.includes(role.eligible, user):
         return Refused(
             role.name, f"{user.name} is not eligible for role {role.name}", "jit ls shows what you may ask for"

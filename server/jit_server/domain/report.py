@@ -35,8 +35,20 @@ class GrantRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class Leftover:
+    """A process that had left every scope; `command` is its command line, shortened."""
+
+    pid: int
+    command: str
+    killed: bool
+
+    def __str__(self) -> str:
+        return f"{self.pid} {self.command}{' (killed)' if self.killed else ''}"
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
-    """The enforcer's proof; `reason` is expired, revoked, dropped, stopped or rebooted."""
+    """The enforcer's proof; `reason` is expired, revoked, dropped, stopped, rebooted or used."""
 
     revision: int
     reason: str
@@ -44,6 +56,29 @@ class Ended:
     killed: int
     scope_empty: bool
     rule_removed: bool
+    leftovers: tuple[Leftover, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FootprintChange:
+    """`kind` is sudoers, account, keys, cron, unit, setuid or at; `what` is added, removed or changed."""
+
+    path: str
+    kind: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.what} ({self.kind})"
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What is otherwise on the host than before the grant; times in µs UTC of the host's clock."""
+
+    before_at: int
+    after_at: int
+    changes: tuple[FootprintChange, ...]
+    truncated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +115,11 @@ class SessionEnded:
     lost: bool
 
 
-ReportBody = Applied | GrantRefused | Ended | DropAsked | SessionStarted | SessionRejected | SessionEnded
+ReportBody = Applied | GrantRefused | Ended | DropAsked | Footprint | SessionStarted | SessionRejected | SessionEnded
 
-END_REASONS = frozenset({"expired", "revoked", "dropped", "stopped", "rebooted"})
+END_REASONS = frozenset({"expired", "revoked", "dropped", "stopped", "rebooted", "used"})
+REPLAYED, EXPIRED = "replayed", "expired"
+"""Codes of SPEC 3.4: the host knows a higher revision, or the grant's end; it is just ending, and its proof follows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ class HostService:
                 "CreateRequest": self._create_request,
                 "WatchRequest": self._watch_request,
                 "CancelRequest": self._cancel_request,
+                "ExtendGrant": self._extend_grant,
                 "ListMine": self._list_mine,
                 "BeginTotp": self._begin_totp,
                 "ConfirmTotp": self._confirm_totp,
@@ -69,8 +70,9 @@ class HostService:
         # What was typed may be a prefix; changes are told by the whole id.
         first = await finished(self._services.requests.get_local(caller, user, wanted))
         request_id = first.request.request_id
+        topics = [topic for topic in (request_id, first.request.extends) if topic]
         shown: common_pb2.Request | None = None
-        with self._changes.subscribe([request_id]) as changed:
+        with self._changes.subscribe(topics) as changed:
             while True:
                 view = await finished(self._services.requests.get_local(caller, user, request_id))
                 now = wire.request_message(view)
@@ -85,6 +87,10 @@ class HostService:
         wanted = wire.required(request.request_id, "the id of the request")
         user = host_wire.local_user(request)
         return wire.request_message(await self._services.requests.cancel_local(caller, user, wanted))
+
+    async def _extend_grant(self, caller: HostCaller, request: host_pb2.ExtendGrantRequest) -> common_pb2.Request:
+        user, wanted = host_wire.local_user(request), host_wire.new_extension(request)
+        return wire.request_message(await self._services.extensions.extend(caller, user, wanted))
 
     async def _list_mine(self, caller: HostCaller, request: host_pb2.ListMineRequest) -> host_pb2.ListMineResponse:
         user = host_wire.local_user(request)

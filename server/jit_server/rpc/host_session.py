@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator
 
 from jit_protos.v1 import host_pb2
@@ -88,29 +89,31 @@ class _Exchange:
         self._hello = hello
         self._write = write
         self._sent_generation = -1
+        self._heard = self._sent = self._now()
+        self._renew_at = math.inf
+        """When a lease in what was sent last is to be renewed."""
 
     async def run(self, messages: Messages, changed: Subscription) -> None:
         """Go on until the host closes its side; raises `Unavailable` when it fell silent."""
         await self._send_desired()
         reading: asyncio.Task[host_pb2.HostMessage | None] = asyncio.create_task(_next(messages))
         waking = asyncio.create_task(changed.wait())
-        heard = asyncio.get_running_loop().time()
         try:
             while True:
-                done, _ = await asyncio.wait({reading, waking}, timeout=LOOK_AGAIN_S, return_when="FIRST_COMPLETED")
+                done, _ = await asyncio.wait({reading, waking}, timeout=self._pause(), return_when="FIRST_COMPLETED")
                 if reading in done:
                     message = reading.result()
                     if message is None:
                         return
-                    heard = asyncio.get_running_loop().time()
+                    self._heard = self._now()
                     await self._take(message)
                     reading = asyncio.create_task(_next(messages))
-                elif asyncio.get_running_loop().time() - heard > SILENCE_S:
+                elif self._now() - self._heard > SILENCE_S:
                     raise Unavailable("the host has been silent for too long")
-                if waking in done:
+                woken = waking in done
+                if woken:
                     waking = asyncio.create_task(changed.wait())
-                    await self._send_desired()
-                elif not done:
+                if woken or not done or self._renewal_due():
                     await self._send_desired()
         finally:
             for task in (reading, waking):
@@ -131,13 +134,29 @@ class _Exchange:
                 raise Invalid("the host said hello twice")
 
     async def _send_desired(self) -> None:
-        """Send the whole set if it is another than the last one sent (SPEC 5.2)."""
+        """Send the whole set if it is another than the last one sent (SPEC 5.2), or a lease in it is to be renewed."""
         delivery = self._services.delivery
-        if await finished(delivery.generation(self._caller)) == self._sent_generation:
+        same = await finished(delivery.generation(self._caller)) == self._sent_generation
+        if same and not self._renewal_due():
             return
         desired = await finished(delivery.desired_state(self._caller, self._hello.boot_id))
+        self._sent = self._now()
+        self._renew_at = math.inf if desired.renew_in_s is None else self._sent + desired.renew_in_s
         await self._write(host_wire.desired_message(desired))
         self._sent_generation = desired.generation
+
+    def _renewal_due(self) -> bool:
+        """Whether a lease is to be renewed: only for a host that has said something since it was last sent one."""
+        return self._renew_at <= self._now() and self._heard > self._sent
+
+    def _pause(self) -> float:
+        """How long to wait for something to happen, in seconds."""
+        if self._heard > self._sent:
+            return max(0.0, min(LOOK_AGAIN_S, self._renew_at - self._now()))
+        return LOOK_AGAIN_S
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
 
 
 async def _hello(messages: Messages) -> Hello:

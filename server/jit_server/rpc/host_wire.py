@@ -5,7 +5,9 @@ A host is not believed more than it must be: what it says is bounded here before
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from jit_protos.v1 import common_pb2, host_pb2
 from jit_server.domain import ids, report
@@ -14,6 +16,7 @@ from jit_server.domain.identity import LocalUser
 from jit_server.errors import Invalid, LimitExceeded
 from jit_server.rpc.wire import bounded, instant, required
 from jit_server.services.delivery import DesiredState
+from jit_server.services.extending import NewExtension
 from jit_server.services.requests import NewRequest
 from jit_server.services.views import Choice, Plan
 
@@ -21,6 +24,11 @@ MAX_PROBLEMS = 50
 MAX_TEXT = 4_096
 MAX_OTP = 64
 MAX_SEQUENCE = 2**63 - 1
+MAX_LEFTOVERS = 20
+MAX_CHANGES = 200
+MAX_WORD = 32
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,7 @@ def host_message(message: host_pb2.HostMessage) -> report.Hello | report.Report 
 
 AboutPerson = (
     host_pb2.PlanRequest
+    | host_pb2.ExtendGrantRequest
     | host_pb2.CreateRequestRequest
     | host_pb2.LocalRequestRef
     | host_pb2.ListMineRequest
@@ -88,6 +97,19 @@ def new_request(message: host_pb2.CreateRequestRequest) -> NewRequest:
     return NewRequest(
         role=bounded(message.role, "role"),
         ask=ask(message.ask),
+        duration_s=message.duration_s,
+        reason=message.reason,
+        ticket=message.ticket,
+        otp=bounded(message.otp, "the one-time code", MAX_OTP),
+        once=message.once,
+        session=message.session,
+        starts_at=instant(message.starts_at, "the start") if message.starts_at else 0,
+    )
+
+
+def new_extension(message: host_pb2.ExtendGrantRequest) -> NewExtension:
+    return NewExtension(
+        grant_id=required(message.grant_id, "the id of the grant"),
         duration_s=message.duration_s,
         reason=message.reason,
         ticket=message.ticket,
@@ -160,7 +182,7 @@ def _report(message: host_pb2.Report) -> report.Report:
 
 def _body(message: host_pb2.Report) -> report.ReportBody:
     kind = message.WhichOneof("body")
-    if kind in {"applied", "refused", "ended", "drop_asked"} and not message.grant_id:
+    if kind in {"applied", "refused", "ended", "drop_asked", "footprint"} and not message.grant_id:
         raise Invalid(f"a report ({kind}) names no grant")
     match kind:
         case "applied":
@@ -177,6 +199,8 @@ def _body(message: host_pb2.Report) -> report.ReportBody:
         case "drop_asked":
             drop = message.drop_asked
             return report.DropAsked(_user(drop.HasField("user"), drop.user))
+        case "footprint":
+            return _footprint(message.footprint)
         case "session_started":
             return _session_started(message.session_started)
         case "session_rejected":
@@ -203,7 +227,34 @@ def _ended(message: host_pb2.Ended) -> report.Ended:
         killed=message.killed,
         scope_empty=message.scope_empty,
         rule_removed=message.rule_removed,
+        leftovers=tuple(
+            report.Leftover(one.pid, bounded(one.command, "a command line", MAX_TEXT), one.killed)
+            for one in _at_most(MAX_LEFTOVERS, message.leftovers, "processes left over")
+        ),
     )
+
+
+def _footprint(message: host_pb2.Footprint) -> report.Footprint:
+    return report.Footprint(
+        # Zero: nobody looked, as after a crash between the ledger and the first look.
+        before_at=instant(message.before_at, "when the host was looked at before") if message.before_at else 0,
+        after_at=instant(message.after_at, "when the host was looked at after"),
+        changes=tuple(
+            report.FootprintChange(
+                required(one.path, "the path of a change", MAX_TEXT),
+                required(one.kind, "the kind of a change", MAX_WORD),
+                required(one.what, "what a change is", MAX_WORD),
+            )
+            for one in _at_most(MAX_CHANGES, message.changes, "changes")
+        ),
+        truncated=message.truncated,
+    )
+
+
+def _at_most(limit: int, items: Sequence[T], what: str) -> Sequence[T]:
+    if len(items) > limit:
+        raise LimitExceeded(f"{len(items)} {what} in one report, the limit is {limit}")
+    return items
 
 
 def _session_started(message: host_pb2.SessionStarted) -> report.SessionStarted:

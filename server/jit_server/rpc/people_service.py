@@ -11,6 +11,7 @@ from jit_server.rpc import wire
 from jit_server.rpc.dispatch import Service
 from jit_server.rpc.finishing import finished
 from jit_server.rpc.identity import Admission, LoggedIn
+from jit_server.rpc.lock_calls import LockCalls
 from jit_server.rpc.watching import is_final, woken
 from jit_server.services import Services
 
@@ -39,6 +40,7 @@ class PeopleService:
                 "GetGrant": self._get_grant,
                 "Revoke": self._revoke,
                 "Drop": self._drop,
+                **LockCalls(self._services).handlers(),
             },
         )
 

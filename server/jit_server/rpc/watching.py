@@ -11,6 +11,7 @@ from jit_server.ports import Subscription
 LOOK_AGAIN_S = 30.0
 _LIVE_STATES = frozenset(
     {
+        common_pb2.GRANT_STATE_SCHEDULED,
         common_pb2.GRANT_STATE_ISSUED,
         common_pb2.GRANT_STATE_ACTIVE,
         common_pb2.GRANT_STATE_ENDING,

@@ -1,4 +1,4 @@
-"""Messages to domain values and back: with `host_wire`, the only place that builds or reads protobuf (STYLE 9).
+"""Messages to domain values and back: with `host_wire` and `lock_wire` the only place that does it (STYLE 9).
 
 What comes in is refused here when a required part is absent, a time is zero, a number is beyond its meaning, or an enum
 value is unknown (SPEC 7); the services check what it means.
@@ -34,6 +34,7 @@ _REQUEST_STATES = {
     RequestState.LAPSED: common_pb2.REQUEST_STATE_LAPSED,
 }
 _GRANT_STATES = {
+    GrantState.SCHEDULED: common_pb2.GRANT_STATE_SCHEDULED,
     GrantState.ISSUED: common_pb2.GRANT_STATE_ISSUED,
     GrantState.ACTIVE: common_pb2.GRANT_STATE_ACTIVE,
     GrantState.ENDING: common_pb2.GRANT_STATE_ENDING,
@@ -167,6 +168,12 @@ def request_message(view: RequestView) -> common_pb2.Request:
         grant=None if view.grant is None else grant_message(view.grant),
         role_commands=request.role_commands,
         mfa_passed=request.mfa_passed,
+        once=request.once,
+        this_session=request.session != 0,
+        starts_at=request.starts_at,
+        extends=request.extends,
+        extends_to=view.extends_to,
+        past_max_s=view.past_max_s,
     )
 
 
@@ -189,6 +196,12 @@ def grant_message(view: GrantView) -> common_pb2.Grant:
         end_confirmed=view.end_confirmed,
         reason=grant.reason,
         approved_by=view.approved_by,
+        once=grant.once,
+        this_session=grant.session != 0,
+        lease_s=grant.lease_s,
+        extensions=grant.extensions,
+        unconfirmed_at=grant.unconfirmed_at,
+        leftovers=grant.leftovers,
     )
 
 

@@ -11,16 +11,20 @@ from dataclasses import dataclass
 
 from jit_server import ports, store
 from jit_server.domain.ids import RandomBytes
+from jit_server.services.alerts import AlertService
 from jit_server.services.audit import AuditService
 from jit_server.services.decisions import DecisionService
 from jit_server.services.delivery import DeliveryService
+from jit_server.services.extending import ExtensionService
 from jit_server.services.factors import FactorService
 from jit_server.services.grants import GrantService
 from jit_server.services.hosts import HostService
+from jit_server.services.locks import LockService
 from jit_server.services.login import LoginService
 from jit_server.services.people import PeopleService
 from jit_server.services.policies import PolicyBook, PolicyService
 from jit_server.services.requests import RequestService
+from jit_server.services.starting import StartService
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,11 @@ class Ports:
 class Services:
     requests: RequestService
     decisions: DecisionService
+    extensions: ExtensionService
+    starting: StartService
     grants: GrantService
+    locks: LockService
+    alerts: AlertService
     delivery: DeliveryService
     hosts: HostService
     people: PeopleService
@@ -54,12 +62,16 @@ class Services:
 
 def compose(world: Ports) -> Services:
     """Put the services together over one set of ports."""
-    book = PolicyBook(world.policy_parser)
+    book = PolicyBook(world.policy_parser, world.clock)
     factors = FactorService(world.store, world.clock, world.secret_box, world.totp)
     return Services(
         requests=RequestService(world.store, world.clock, book, factors, world.random_bytes),
         decisions=DecisionService(world.store, world.clock, book, world.random_bytes),
+        extensions=ExtensionService(world.store, world.clock, book, factors, world.random_bytes),
+        starting=StartService(world.store, world.clock, book),
         grants=GrantService(world.store, world.clock, book),
+        locks=LockService(world.store, world.clock, book, world.random_bytes),
+        alerts=AlertService(world.store, world.clock, book),
         delivery=DeliveryService(world.store, world.clock, world.signer),
         hosts=HostService(world.store, world.clock, world.authority, world.signer, world.random_bytes),
         people=PeopleService(world.store, world.clock, book, world.random_bytes),

@@ -1,38 +1,48 @@
 """What follows from a report of a host (SPEC 5.3), in the transaction that keeps it.
 
 A report that no longer fits (of a former revision, of a grant that is over) follows nothing.  None can add a right
-(S11): the only way back is from active to issued, after a reboot.
+(S11): the only way back is from active to issued, after a reboot.  A host that knows more of a grant than the server
+does tells of a server that was restored from a backup: the grant is then signed anew, above all that was signed before.
 """
 
 from __future__ import annotations
 
 from typing import assert_never
 
-from jit_server.domain import shell
-from jit_server.domain.events import Event, EventKind, JsonValue
+from jit_server.domain.events import EventKind
 from jit_server.domain.grant import Grant
-from jit_server.domain.identity import Host, LocalUser
-from jit_server.domain.lifecycle import LIVE, OVER, GrantMove, GrantState
+from jit_server.domain.identity import Host
+from jit_server.domain.lifecycle import LIVE, OVER, REVOCABLE, GrantMove, GrantState
 from jit_server.domain.report import (
+    EXPIRED,
+    REPLAYED,
     Applied,
     DropAsked,
     Ended,
+    Footprint,
     GrantRefused,
     Report,
     SessionEnded,
     SessionRejected,
     SessionStarted,
 )
-from jit_server.services.ending import end_grant
+from jit_server.services.ending import cancel_extensions, end_grant
 from jit_server.services.recording import host_actor, note_grant
+from jit_server.services.sessions import local_name, note_session
 from jit_server.store import Transaction
+
+FRESH_US = 10 * 1_000_000
+"""Bytes as young as this were signed above everything that was signed before: signing again would not help."""
+
+LEASE_TOLERANCE_US = 1_000_000
+"""A lease that ran out this close to the promised end is as good as the end."""
 
 
 async def follow(tx: Transaction, host: Host, grant: Grant | None, report: Report, now: int) -> None:
     """Do what follows; `grant` is None if the report names none of this host's."""
     match report.body:
         case SessionStarted() | SessionRejected() | SessionEnded():
-            await _session(tx, host, grant, report, now)
+            await note_session(tx, host, grant, report, now)
         case _ if grant is None:
             pass
         case Applied() as applied:
@@ -42,20 +52,25 @@ async def follow(tx: Transaction, host: Host, grant: Grant | None, report: Repor
         case Ended() as ended:
             await _ended(tx, host, grant, ended, host_time=report.at, now=now)
         case DropAsked(user):
-            if grant.state in LIVE:
+            if grant.state in REVOCABLE:
                 await end_grant(
                     tx,
                     grant,
                     kind=EventKind.GRANT_DROP_ASKED,
-                    actor=_local_name(user),
+                    actor=local_name(user),
                     now=now,
                     end_reason="dropped",
                 )
+        case Footprint() as footprint:
+            await _footprint(tx, host, grant, footprint, now)
         case other:
             assert_never(other)
 
 
 async def _applied(tx: Transaction, host: Host, grant: Grant, applied: Applied, now: int) -> None:
+    if grant.state in LIVE and applied.revision > grant.revision:
+        await _sign_anew(tx, grant)
+        return
     if grant.state is not GrantState.ISSUED or applied.revision != grant.revision:
         return
     await tx.grants.move(grant, GrantMove.ACTIVATE, applied_boot=host.boot_id)
@@ -72,9 +87,17 @@ async def _applied(tx: Transaction, host: Host, grant: Grant, applied: Applied, 
 
 
 async def _refused(tx: Transaction, host: Host, grant: Grant, refused: GrantRefused, now: int) -> None:
-    if grant.state in OVER or grant.state is GrantState.ACTIVE or refused.revision != grant.revision:
+    signed = grant.signature
+    if grant.state in OVER or signed is None or refused.revision != signed.revision:
+        return
+    if grant.state in LIVE and refused.code == REPLAYED and now - signed.at > FRESH_US:
+        await _sign_anew(tx, grant)
+        return
+    if grant.state is GrantState.ACTIVE or grant.applied_boot == host.boot_id:
+        await _not_renewed(tx, host, grant, refused, now)
         return
     generation = await tx.hosts.raise_generation(host.host_id)
+    await cancel_extensions(tx, grant, now=now)
     await tx.grants.move(
         grant,
         GrantMove.REFUSE,
@@ -94,8 +117,38 @@ async def _refused(tx: Transaction, host: Host, grant: Grant, refused: GrantRefu
     )
 
 
+async def _not_renewed(tx: Transaction, host: Host, grant: Grant, refused: GrantRefused, now: int) -> None:
+    """Of a grant in force an extension or a new lease was refused; what was in force goes on to its own end."""
+    if grant.state not in LIVE or refused.code == EXPIRED:
+        return
+    if refused.code == REPLAYED:
+        # It ended there, or so the host says.  Out of the set it certainly ends; called over it is only by its proof.
+        await end_grant(
+            tx,
+            grant,
+            kind=EventKind.GRANT_REVOKED,
+            actor=host_actor(host),
+            now=now,
+            end_reason=f"{refused.code}: {refused.message}",
+            why=f"the host would not go on with it: {refused.message}",
+        )
+        return
+    await note_grant(
+        tx,
+        EventKind.GRANT_REFUSED,
+        grant,
+        actor=host_actor(host),
+        now=now,
+        host=host,
+        code=refused.code,
+        message=refused.message,
+        revision=refused.revision,
+        goes_on=True,
+    )
+
+
 async def _ended(tx: Transaction, host: Host, grant: Grant, ended: Ended, *, host_time: int, now: int) -> None:
-    if grant.state in OVER or ended.revision > grant.revision:
+    if grant.state in OVER:
         return
     actor = host_actor(host)
     if not (ended.scope_empty and ended.rule_removed):
@@ -123,13 +176,16 @@ async def _ended(tx: Transaction, host: Host, grant: Grant, ended: Ended, *, hos
             await tx.hosts.raise_generation(host.host_id)
             return
     generation = await tx.hosts.raise_generation(host.host_id)
-    reason = grant.end_reason or ended.reason
+    reason = _end_reason(host, grant, ended, host_time)
+    leftovers = [str(leftover) for leftover in ended.leftovers]
+    await cancel_extensions(tx, grant, now=now)
     await tx.grants.move(
         grant,
         GrantMove.END,
         ended_at=min(max(host_time, grant.not_before), now),
         end_reason=reason,
         left_set_at=grant.left_set_at or generation,
+        leftovers=leftovers,
     )
     await note_grant(
         tx,
@@ -144,70 +200,36 @@ async def _ended(tx: Transaction, host: Host, grant: Grant, ended: Ended, *, hos
         scope_empty=ended.scope_empty,
         rule_removed=ended.rule_removed,
         host_time=host_time,
+        leftovers=leftovers,
     )
 
 
-async def _session(tx: Transaction, host: Host, grant: Grant | None, report: Report, now: int) -> None:
-    details: dict[str, JsonValue]
-    user: LocalUser | None
-    match report.body:
-        case SessionStarted() as started:
-            kind, user = EventKind.SESSION_STARTED, started.user
-            details = {
-                "session": started.session_id,
-                "uid": user.uid,
-                "run_as": started.run_as_user,
-                "command": started.command,
-                "command_line": shell.join(started.argv),
-                "cwd": started.cwd,
-                "tty": started.tty,
-                "standing": started.standing,
-            }
-        case SessionRejected() as rejected:
-            kind, user = EventKind.SESSION_REJECTED, rejected.user
-            details = {
-                "session": rejected.session_id,
-                "uid": user.uid,
-                "command_line": shell.join(rejected.argv),
-                "reason": rejected.reason,
-            }
-        case SessionEnded() as ended:
-            kind, user = EventKind.SESSION_ENDED, None
-            details = {
-                "session": ended.session_id,
-                "exit_value": ended.exit_value,
-                "signal": ended.signal,
-                "run_time_us": ended.run_time_us,
-                "lost": ended.lost,
-            }
-        case _:
-            return
-    details["host_time"] = report.at
-    await tx.audit.append(
-        Event(
-            at=now,
-            kind=kind,
-            actor=host_actor(host),
-            user=await _name(tx, grant, user),
-            host=host.name,
-            role="" if grant is None else grant.role,
-            request_id="" if grant is None else grant.request_id,
-            grant_id="" if grant is None else grant.grant_id,
-            details=details,
-        )
+def _end_reason(host: Host, grant: Grant, ended: Ended, host_time: int) -> str:
+    """What the server ended it for comes first; a host that was alone calls the end of its lease the end of time."""
+    if grant.end_reason:
+        return grant.end_reason
+    cut_short = host_time - host.clock_skew_us < grant.not_after - LEASE_TOLERANCE_US
+    return "lease" if ended.reason == "expired" and grant.lease_s and cut_short else ended.reason
+
+
+async def _footprint(tx: Transaction, host: Host, grant: Grant, footprint: Footprint, now: int) -> None:
+    """It comes after the end, and is about it: so it is written down whatever the grant's state is."""
+    if not footprint.changes and not footprint.truncated:
+        return
+    await note_grant(
+        tx,
+        EventKind.GRANT_FOOTPRINT,
+        grant,
+        actor=host_actor(host),
+        now=now,
+        host=host,
+        changes=[str(change) for change in footprint.changes],
+        truncated=footprint.truncated,
+        before_at=footprint.before_at,
+        after_at=footprint.after_at,
     )
 
 
-async def _name(tx: Transaction, grant: Grant | None, user: LocalUser | None) -> str:
-    """Whose session it is: the grant's person, or else whoever has that account."""
-    if grant is not None:
-        person = await tx.people.get(grant.user_id)
-    else:
-        person = None if user is None else await tx.people.by_account(user.name)
-    if person is not None:
-        return person.name
-    return "" if user is None else _local_name(user)
-
-
-def _local_name(user: LocalUser) -> str:
-    return f"{user.name} (uid {user.uid})"
+async def _sign_anew(tx: Transaction, grant: Grant) -> None:
+    await tx.grants.void_signature(grant.grant_id)
+    await tx.hosts.raise_generation(grant.host_id)

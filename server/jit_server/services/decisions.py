@@ -1,4 +1,4 @@
-"""Approving and denying (S8): votes are counted by person, and the last one needed makes the grant.
+"""Approving and denying (S8): votes are counted by person, and the last one needed makes or extends the grant.
 
 The vote, the request's move, the grant, the host's new generation and their events are one transaction (S7).
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jit_server.domain.events import EventKind
+from jit_server.domain.events import SERVER, EventKind
+from jit_server.domain.extension import closed, weigh
 from jit_server.domain.identity import Person, User
 from jit_server.domain.ids import Kind, RandomBytes, id_prefix
 from jit_server.domain.lifecycle import RequestMove, RequestState, advance_request
@@ -16,7 +17,9 @@ from jit_server.domain.request import AccessRequest, Decision, check_reason
 from jit_server.errors import Conflict, Denied, JitError
 from jit_server.ports import Clock
 from jit_server.services import access
-from jit_server.services.issuing import issue
+from jit_server.services.ending import cancel_all
+from jit_server.services.issuing import issue, prolong
+from jit_server.services.planning import unfit
 from jit_server.services.policies import PolicyBook
 from jit_server.services.recording import note_request
 from jit_server.services.requests import lapse
@@ -32,7 +35,7 @@ class DecisionService:
         self._random_bytes = random_bytes
 
     async def approve(self, caller: Person, untrusted_id: str, untrusted_reason: str = "") -> RequestView:
-        """Vote for a request; with the last vote needed the grant exists and its clock runs.
+        """Vote for a request; with the last vote needed the grant exists and its clock runs, or it lasts longer.
 
         Raises `NotFound` if the caller may not see it, `Denied` if they may see it but not decide (their own is among
         these) or if the policy no longer allows what was asked, `Conflict` if it is decided, too late, or voted on.
@@ -60,7 +63,7 @@ class DecisionService:
     async def _vote(
         self, tx: Transaction, policy: Policy, voter: User, request: AccessRequest, reason: str, *, approved: bool
     ) -> JitError | None:
-        """Record the vote; return the error to raise after the commit if the request lapsed instead."""
+        """Record the vote; return the error to raise after the commit if the request came to its end instead."""
         now = self._clock.now()
         role = await self._require_right(tx, policy, voter, request)
         # Refuses what is decided already, before anything is written.
@@ -68,6 +71,11 @@ class DecisionService:
         if request.lapses_at <= now:
             await lapse(tx, request, now)
             return Conflict("nobody decided on this request in time: it has lapsed")
+        if approved and request.extends:
+            over = await _over(tx, request, now)
+            if over is not None:
+                await cancel_all(tx, [request], actor=SERVER, now=now, why=over)
+                return Conflict(f"{over}: the request is cancelled")
         await tx.requests.add_decision(request.request_id, Decision(voter.user_id, approved, reason, now))
         kind = EventKind.REQUEST_APPROVED if approved else EventKind.REQUEST_DENIED
         await note_request(tx, kind, request, actor=voter.name, now=now, reason=reason)
@@ -114,7 +122,15 @@ class DecisionService:
         counted = tuple(user_id for user_id in votes if user_id in entitled)
         if len(counted) < max(role.approvals, request.approvals_needed):
             return
+        extended = await tx.grants.get(request.extends) if request.extends else None
+        if extended is not None:
+            refused = unfit(host, now) or weigh(policy, extended, requester, host, request.duration_s)
+            if isinstance(refused, Refused):
+                raise Denied(refused.why, hint=refused.hint)
         await tx.requests.move(request, RequestMove.APPROVE)
+        if extended is not None:
+            await prolong(tx, request, extended, user=requester, host=host, actor=voter.name, now=now, alone=False)
+            return
         await issue(
             tx,
             replace(request, state=RequestState.APPROVED),
@@ -126,3 +142,9 @@ class DecisionService:
             now=now,
             random_bytes=self._random_bytes,
         )
+
+
+async def _over(tx: Transaction, request: AccessRequest, now: int) -> str | None:
+    """Say why there is nothing left to extend, or None."""
+    grant = await tx.grants.get(request.extends)
+    return f"{request.extends} is gone" if grant is None else closed(grant, now)

@@ -1,18 +1,20 @@
 """What a host's stream carries: its desired state down, its reports up (SPEC 5).
 
-Desired state is level: the whole set, signed for the boot the host runs.  Reports are kept once each, together with
-what follows from them; they can end rights and describe, never add one (S11).  A report about a grant of another host,
-or one that no longer fits, is kept and changes nothing, or a host could never get past it.
+Desired state is level: the whole set, signed for the boot the host runs, leases (SPEC 2.6) for a while each.  Reports
+are kept once each, together with what follows from them; they can end rights and describe, never add one (S11).  A
+report about a grant of another host, or one that no longer fits, is kept and changes nothing, or a host could never get
+past it.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
 from jit_server.domain.events import EventKind
 from jit_server.domain.grant import Grant, Signature, message
 from jit_server.domain.identity import Host, HostCaller
-from jit_server.domain.lifecycle import LIVE, GrantMove, GrantState
+from jit_server.domain.lifecycle import LIVE, OVER, GrantMove, GrantState
 from jit_server.domain.report import END_REASONS, Ended, Report
 from jit_server.errors import Conflict, Invalid
 from jit_server.ports import Clock, Signer
@@ -20,6 +22,8 @@ from jit_server.services import access
 from jit_server.services.consequences import follow
 from jit_server.services.recording import host_actor, note_grant
 from jit_server.store import Scope, Store, Transaction
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +35,14 @@ class SignedGrant:
 
 @dataclass(frozen=True, slots=True)
 class DesiredState:
-    """The whole truth for a host: what is not in it must not live."""
+    """The whole truth for a host: what is not in it must not live.
+
+    After `renew_in_s` seconds it is to be asked for again, for a lease in it then needs new bytes; None: no lease does.
+    """
 
     generation: int
     grants: tuple[SignedGrant, ...]
+    renew_in_s: float | None = None
 
 
 class DeliveryService:
@@ -51,15 +59,16 @@ class DeliveryService:
     async def desired_state(self, caller: HostCaller, boot_id: str) -> DesiredState:
         """Return the host's live set, signed for this boot; durable before it is returned.
 
-        While the host's clock is off, only what was signed for this boot before is in it (SPEC 5.1).
+        While the host's clock is off nothing is signed for it: what is in force stays, what is new waits (SPEC 5.1).
         Raises `Conflict` if the host has said hello from another boot since.
         """
         async with self._store.read() as tx:
             host, wanted = await self._wanted(tx, caller, boot_id)
-        if any(grant.needs_signature(boot_id, self._clock.now()) for grant in wanted):
+        if any(_to_sign(host, grant, boot_id, self._clock.now()) for grant in wanted):
             async with self._store.write() as tx:
                 host, wanted = await self._wanted(tx, caller, boot_id)
-                wanted = [await self._signed(tx, grant, boot_id) for grant in wanted]
+                wanted = [await self._signed(tx, host, grant, boot_id) for grant in wanted]
+        renewals = [grant.renewal_at for grant in wanted if grant.renewal_at and not host.clock_is_off]
         return DesiredState(
             host.generation,
             tuple(
@@ -67,6 +76,7 @@ class DeliveryService:
                 for grant in wanted
                 if grant.signature is not None
             ),
+            max(0.0, (min(renewals) - self._clock.now()) / 1_000_000) if renewals else None,
         )
 
     async def settled(self, caller: HostCaller, generation: int) -> None:
@@ -80,7 +90,8 @@ class DeliveryService:
         async with self._store.write() as tx:
             host = await access.host(tx, caller)
             now = self._clock.now()
-            for grant in await _gone_without_proof(tx, host, generation):
+            gone = await _gone_without_proof(tx, host, generation)
+            for grant in gone:
                 await tx.grants.move(grant, GrantMove.END, ended_at=now)
                 await note_grant(
                     tx,
@@ -92,6 +103,8 @@ class DeliveryService:
                     reason=grant.end_reason,
                     proof="it was not in force on this boot",
                 )
+        for grant in gone:
+            _tell_confirmed(host, grant)
 
     async def record_report(self, caller: HostCaller, spool_id: str, untrusted: Report) -> int:
         """Keep a report and do what follows from it, together; return the last sequence kept of that spool.
@@ -112,6 +125,9 @@ class DeliveryService:
             if grant is not None and grant.host_id != host.host_id:
                 grant = None
             await follow(tx, host, grant, untrusted, now)
+            after = None if grant is None else await tx.grants.get(grant.grant_id)
+        if grant is not None and after is not None and after.state in OVER:
+            _tell_confirmed(host, grant)
         return untrusted.sequence
 
     async def _wanted(self, tx: Transaction, caller: HostCaller, boot_id: str) -> tuple[Host, list[Grant]]:
@@ -122,18 +138,35 @@ class DeliveryService:
         live = await tx.grants.select(Scope(host_id=host.host_id, everything=True), states=LIVE)
         wanted = [grant for grant in live if grant.wanted_at(now)]
         if host.clock_is_off:
-            wanted = [grant for grant in wanted if not grant.needs_signature(boot_id, now)]
+            wanted = [grant for grant in wanted if _stands(grant, boot_id, now)]
         return host, wanted
 
-    async def _signed(self, tx: Transaction, grant: Grant, boot_id: str) -> Grant:
+    async def _signed(self, tx: Transaction, host: Host, grant: Grant, boot_id: str) -> Grant:
         now = self._clock.now()
-        if not grant.needs_signature(boot_id, now):
+        if not _to_sign(host, grant, boot_id, now):
             return grant
-        revision = grant.revision + 1
+        revision = grant.next_revision(now)
         envelope = self._signer.sign(message(grant, revision=revision, boot_id=boot_id, now=now))
-        signature = Signature(revision, boot_id, now, envelope)
+        signature = Signature(revision, boot_id, now, grant.not_after, grant.end_to_sign(now), envelope)
         await tx.grants.set_signature(grant.grant_id, signature)
         return replace(grant, signature=signature)
+
+
+def _to_sign(host: Host, grant: Grant, boot_id: str, now: int) -> bool:
+    return not host.clock_is_off and grant.needs_signature(boot_id, now)
+
+
+def _stands(grant: Grant, boot_id: str, now: int) -> bool:
+    """Whether the bytes made for this boot before may go on without new ones."""
+    if not grant.needs_signature(boot_id, now):
+        return True
+    return grant.state is GrantState.ACTIVE and grant.signature is not None and grant.signature.boot_id == boot_id
+
+
+def _tell_confirmed(host: Host, before: Grant) -> None:
+    """An end that nobody had confirmed is confirmed: say so where it was said that it was not."""
+    if before.state is GrantState.UNCONFIRMED:
+        _log.warning("%s has confirmed the end of %s (%s)", host.name, before.grant_id, before.end_reason)
 
 
 async def _gone_without_proof(tx: Transaction, host: Host, generation: int) -> list[Grant]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 
 from jit_server.domain.events import SERVER, EventKind
-from jit_server.domain.grant import CONFIRMATION_GRACE_US, Grant
+from jit_server.domain.grant import Grant
 from jit_server.domain.identity import Duty, Person, User
 from jit_server.domain.ids import Kind, id_prefix
 from jit_server.domain.lifecycle import OVER, GrantMove, GrantState
@@ -14,7 +15,7 @@ from jit_server.domain.request import check_reason
 from jit_server.errors import Denied, LimitExceeded
 from jit_server.ports import Clock
 from jit_server.services import access
-from jit_server.services.ending import end_grant
+from jit_server.services.ending import cancel_extensions, end_grant
 from jit_server.services.policies import PolicyBook
 from jit_server.services.recording import note_grant
 from jit_server.services.requests import MAX_LISTED
@@ -22,6 +23,8 @@ from jit_server.services.views import GrantView, Viewer
 from jit_server.store import Scope, Store, Transaction
 
 NOT_OVER = frozenset(GrantState) - OVER
+
+_log = logging.getLogger(__name__)
 
 
 class GrantService:
@@ -77,19 +80,22 @@ class GrantService:
             )
 
     async def expire(self) -> int:
-        """Close grants whose time is up and whose end no host has told; return how many.
+        """Close grants whose end was due and was told by no host; return how many.
 
         A grant no bytes were ever signed for ends at its time; any other is given a few seconds for the host's word,
         then it is shown as unconfirmed until the host speaks.
         """
         now = self._clock.now()
         async with self._store.read() as tx:
-            if not _due(await tx.grants.past(now), now):
+            if not await tx.grants.overdue(now):
                 return 0
+        unconfirmed: list[str] = []
         async with self._store.write() as tx:
-            due = _due(await tx.grants.past(now), now)
+            due = await tx.grants.overdue(now)
             for grant in due:
-                await _expire(tx, grant, now)
+                unconfirmed += await _close(tx, grant, now)
+        for text in unconfirmed:
+            _log.warning("%s", text)
         return len(due)
 
     async def _end(
@@ -100,22 +106,24 @@ class GrantService:
         return await Viewer(tx, policy).grant(ended or grant)
 
 
-def _due(grants: Collection[Grant], now: int) -> list[Grant]:
-    return [g for g in grants if g.signature is None or g.not_after + CONFIRMATION_GRACE_US <= now]
-
-
-async def _expire(tx: Transaction, grant: Grant, now: int) -> None:
+async def _close(tx: Transaction, grant: Grant, now: int) -> list[str]:
+    """Close one grant; return what the log is to say of it once that is durable."""
     generation = await tx.hosts.raise_generation(grant.host_id)
-    reason = grant.end_reason or "expired"
+    reason = grant.end_reason or ("lease" if grant.due_at < grant.not_after and grant.lease_s else "expired")
     left_set_at = grant.left_set_at or generation
+    await cancel_extensions(tx, grant, now=now)
     if grant.signature is None:
         await tx.grants.move(grant, GrantMove.END, ended_at=grant.not_after, end_reason=reason, left_set_at=left_set_at)
         await note_grant(
             tx, EventKind.GRANT_ENDED, grant, actor=SERVER, now=now, reason=reason, proof="it was never signed"
         )
-        return
-    await tx.grants.move(grant, GrantMove.EXPIRE, end_reason=reason, left_set_at=left_set_at)
-    await note_grant(tx, EventKind.GRANT_UNCONFIRMED, grant, actor=SERVER, now=now, reason=reason)
+        return []
+    await tx.grants.move(grant, GrantMove.SILENCE, end_reason=reason, left_set_at=left_set_at, unconfirmed_at=now)
+    host = await tx.hosts.get(grant.host_id)
+    await note_grant(
+        tx, EventKind.GRANT_UNCONFIRMED, grant, actor=SERVER, now=now, host=host, reason=reason, due_at=grant.due_at
+    )
+    return [f"{host.name if host else grant.host_id} has not confirmed the end of {grant.grant_id} ({reason})"]
 
 
 async def _find(tx: Transaction, untrusted_id: str, scope: Scope) -> Grant:

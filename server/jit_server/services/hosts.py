@@ -181,7 +181,8 @@ class HostService:
             )
             active = await tx.grants.select(Scope(host_id=host.host_id, everything=True), states=(GrantState.ACTIVE,))
             for grant in active:
-                if grant.applied_boot != untrusted.boot_id:
+                # One whose time ran out meanwhile does not come back, though nobody has said so yet.
+                if grant.applied_boot != untrusted.boot_id and grant.wanted_at(now):
                     await tx.grants.move(grant, GrantMove.REBOOT)
                     await note_grant(
                         tx, EventKind.GRANT_ISSUED, grant, actor=actor, now=now, host=host, again="the host rebooted"

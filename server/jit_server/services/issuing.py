@@ -1,10 +1,10 @@
-"""The moment a request becomes a grant: its clock starts now, and the host's desired state changes with it."""
+"""The moment a request becomes a right, or more of one: clocks start, and the host's desired state changes with it."""
 
 from __future__ import annotations
 
 from jit_server.domain.ask import ALL
-from jit_server.domain.events import EventKind
-from jit_server.domain.grant import Grant
+from jit_server.domain.events import EventKind, JsonValue
+from jit_server.domain.grant import Grant, remaining_s
 from jit_server.domain.identity import Host, User
 from jit_server.domain.ids import Kind, RandomBytes, new_id
 from jit_server.domain.lifecycle import GrantState
@@ -26,9 +26,15 @@ async def issue(
     now: int,
     random_bytes: RandomBytes,
 ) -> Grant:
-    """Store the grant of an approved request, its event, and the host's new generation."""
+    """Store the grant of an approved request, its event, and the host's new generation.
+
+    One whose start is still to come is scheduled, and no host hears of it.  One that was asked for from an earlier
+    start keeps the end that goes with that.
+    """
     exact = request.ask.command if request.ask.exact else None
     commands = role.commands if exact is None else (exact,)
+    term_s = min(request.duration_s, role.max_s)
+    scheduled = request.starts_at > now
     grant = Grant(
         grant_id=new_id(Kind.GRANT, random_bytes),
         request_id=request.request_id,
@@ -41,24 +47,59 @@ async def issue(
         commands=commands,
         shell=role.shell and commands == ALL,
         record=role.record,
-        state=GrantState.ISSUED,
-        not_before=now,
-        not_after=now + min(request.duration_s, role.max_s) * 1_000_000,
+        state=GrantState.SCHEDULED if scheduled else GrantState.ISSUED,
+        not_before=request.starts_at if scheduled else now,
+        not_after=(request.starts_at or now) + term_s * 1_000_000,
         reason=request.reason,
         approved_by=approved_by,
+        term_s=term_s,
+        once=request.once,
+        session=request.session,
+        lease_s=role.lease_s,
     )
     await tx.grants.add(grant)
+    if not scheduled:
+        await tx.hosts.raise_generation(host.host_id)
+    kind = EventKind.GRANT_SCHEDULED if scheduled else EventKind.GRANT_ISSUED
+    await note_grant(tx, kind, grant, actor=actor, now=now, user=user, host=host, **terms(grant))
+    return grant
+
+
+def terms(grant: Grant) -> dict[str, JsonValue]:
+    """What the event of a grant that begins tells of it."""
+    return {
+        "not_before": grant.not_before,
+        "not_after": grant.not_after,
+        "run_as": grant.run_as_user,
+        "reason": grant.reason,
+        "once": grant.once,
+        "session": grant.session,
+        "lease_s": grant.lease_s,
+    }
+
+
+async def prolong(
+    tx: Transaction, request: AccessRequest, grant: Grant, *, user: User, host: Host, actor: str, now: int, alone: bool
+) -> Grant:
+    """Store the new end of the live grant an approved request extends, its event, and the host's new generation.
+
+    `alone`: within the role's maximum, so that the grant's whole length counts as given at once.
+    """
+    new_end = grant.not_after + request.duration_s * 1_000_000
+    term_s = remaining_s(new_end, grant.not_before) if alone else request.duration_s
+    longer = await tx.grants.extend(grant, new_end, max(grant.term_s, term_s))
     await tx.hosts.raise_generation(host.host_id)
     await note_grant(
         tx,
-        EventKind.GRANT_ISSUED,
-        grant,
+        EventKind.GRANT_EXTENDED,
+        longer,
         actor=actor,
         now=now,
         user=user,
         host=host,
-        not_after=grant.not_after,
-        run_as=grant.run_as_user,
-        reason=grant.reason,
+        request=request.request_id,
+        duration_s=request.duration_s,
+        old_end=grant.not_after,
+        new_end=new_end,
     )
-    return grant
+    return longer

@@ -72,7 +72,7 @@ class PeopleService:
             await tx.people.set_disabled(user.user_id, disabled=True)
             why = f"{user.name} was disabled"
             ended = await end_everything(tx, Scope(user_id=user.user_id), actor=admin.name, now=now, why=why)
-            await _note(tx, EventKind.USER_DISABLED, admin, user, now, grants_ended=ended)
+            await _note(tx, EventKind.USER_DISABLED, admin, user, now, grants_ended=ended.grants)
             return await self._view(tx, user.user_id)
 
     async def enable(self, caller: Person, untrusted_user: str) -> UserView:

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from jit_server.domain.ask import Ask, describe
 from jit_server.domain.identity import Host, User
-from jit_server.domain.policy import Allowed, Policy, Refused, evaluate
+from jit_server.domain.policy import Allowed, Policy, Refused, evaluate, locked
 from jit_server.services.views import Choice, Plan
 from jit_server.store import Transaction
 
 
-async def plan(tx: Transaction, policy: Policy, person: User, host: Host, *, ask: Ask | None, wanted: str) -> Plan:
+def unfit(host: Host, now: int) -> Refused | None:
+    """Say why this host gets no new grants and no extensions, or None if it does."""
+    if host.clock_is_off:
+        return Refused(
+            "",
+            f"{host.name} cannot take grants: its clock says {_instant(now + host.clock_skew_us)}, "
+            f"the server's {_instant(now)}",
+            f"set the clock of {host.name} right (timedatectl shows whether it is synchronised)",
+        )
+    if host.problems:
+        return Refused("", f"{host.name} cannot take grants: {host.problems[0]}", "run jit doctor on the host")
+    return None
+
+
+async def plan(
+    tx: Transaction, policy: Policy, person: User, host: Host, *, ask: Ask | None, wanted: str, now: int
+) -> Plan:
     """Weigh every role of the person on this host, or only the one that is wanted.
 
     Reasons are given only for roles the person is eligible for, or named.  A host that cannot enforce fits nothing.
     """
-    if host.problems:
-        unfit = Refused("", f"{host.name} cannot take grants: {host.problems[0]}", "run jit doctor on the host")
-        return Plan((), (unfit,), person.mfa_enrolled)
+    cannot = unfit(host, now)
+    if cannot is not None:
+        return Plan((), (cannot,), person.mfa_enrolled)
+    lock = locked(policy, person, host)
+    if lock is not None:
+        return Plan((), (lock,), person.mfa_enrolled)
     if wanted and wanted not in policy.roles:
         return Plan((), (_unknown_role(wanted),), person.mfa_enrolled)
     people = await tx.people.all()
@@ -42,3 +63,7 @@ async def plan(tx: Transaction, policy: Policy, person: User, host: Host, *, ask
 
 def _unknown_role(untrusted_name: str) -> Refused:
     return Refused("", f"there is no role {untrusted_name[:128]!a}", "jit ls shows what you may ask for")
+
+
+def _instant(at: int) -> str:
+    return f"{datetime.fromtimestamp(at // 1_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"

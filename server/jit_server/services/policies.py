@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from jit_server.domain.events import Event, EventKind
 from jit_server.domain.grant import Grant
 from jit_server.domain.identity import Person
-from jit_server.domain.lifecycle import LIVE, RequestState
+from jit_server.domain.lifecycle import REVOCABLE, RequestState
 from jit_server.domain.policy import NO_POLICY, Finding, Policy, PolicyFile, Refused, evaluate, still_covers
 from jit_server.domain.request import AccessRequest
 from jit_server.errors import Conflict, Invalid, LimitExceeded, NotFound
@@ -25,18 +25,19 @@ _log = logging.getLogger(__name__)
 
 
 class PolicyBook:
-    """The policy in force, read once per version."""
+    """What is in force: the policy, read once per version, and the locks that stand."""
 
-    def __init__(self, parser: PolicyParser) -> None:
+    def __init__(self, parser: PolicyParser, clock: Clock) -> None:
         self._parser = parser
+        self._clock = clock
         self._current = NO_POLICY
 
     async def current(self, tx: Transaction) -> Policy:
-        """Return the policy in force; before the first one, a policy that allows nothing."""
+        """Return the policy in force with the locks that stand; before the first one, a policy that allows nothing."""
         version = await tx.policies.latest_version()
         if version != self._current.version:
             self._current = await self._load(tx, version)
-        return self._current
+        return replace(self._current, locks=tuple(await tx.locks.standing(self._clock.now())))
 
     async def _load(self, tx: Transaction, version: int) -> Policy:
         stored = await tx.policies.get(version)
@@ -112,8 +113,9 @@ class PolicyService:
                 )
             )
             why = f"policy version {current + 1} no longer allows it"
-            await end_all(tx, grants, actor=admin.name, now=now, why=why)
+            # First, for a grant that ends takes the requests for more of its time with it.
             await cancel_all(tx, requests, actor=admin.name, now=now, why=why)
+            await end_all(tx, grants, actor=admin.name, now=now, why=why)
             return PolicyReport(current + 1, parsed.findings, len(grants))
 
     async def show(self, caller: Person, version: int = 0) -> StoredPolicy:
@@ -135,14 +137,14 @@ class PolicyService:
 async def _no_longer_allowed(
     tx: Transaction, before: Policy, policy: Policy
 ) -> tuple[list[Grant], list[AccessRequest]]:
-    """Return the live grants it would not allow, and the pending requests it would change or not allow."""
+    """Return the live and scheduled grants it would not allow, and pending requests it would change or not allow."""
     people = await tx.people.all()
     users = {user.user_id: user for user in people}
     hosts = {host.host_id: host for host in await tx.hosts.all()}
     everything = Scope(everything=True)
     grants = [
         grant
-        for grant in await tx.grants.select(everything, states=LIVE)
+        for grant in await tx.grants.select(everything, states=REVOCABLE)
         if still_covers(policy, grant, users[grant.user_id], hosts[grant.host_id]) is not None
     ]
     requests = []

@@ -26,8 +26,11 @@ async def note_request(
     host: Host | None = None,
     **details: JsonValue,
 ) -> None:
-    """Append an event about a request; `user` and `host` are looked up unless they are at hand."""
-    await _note(tx, kind, request, "", actor=actor, now=now, user=user, host=host, details=details)
+    """Append an event about a request, of an extension about its grant too.
+
+    `user` and `host` are looked up unless they are at hand.
+    """
+    await _note(tx, kind, request, request.extends, actor=actor, now=now, user=user, host=host, details=details)
 
 
 async def note_grant(

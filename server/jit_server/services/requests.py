@@ -9,13 +9,13 @@ from jit_server.domain.ask import Ask, check_ask, describe
 from jit_server.domain.events import SERVER, Event, EventKind
 from jit_server.domain.identity import HostCaller, LocalUser, Person, User
 from jit_server.domain.ids import Kind, RandomBytes, id_prefix, new_id
-from jit_server.domain.lifecycle import RequestMove, RequestState
-from jit_server.domain.policy import Role
-from jit_server.domain.request import MAX_PENDING, AccessRequest, check_reason, check_ticket
+from jit_server.domain.lifecycle import GrantState, RequestMove, RequestState
+from jit_server.domain.request import AccessRequest, check_reason, check_session, check_start, check_ticket
 from jit_server.errors import Denied, Invalid, JitError, LimitExceeded
 from jit_server.ports import Clock
-from jit_server.services import access
-from jit_server.services.factors import FactorService, Failed
+from jit_server.services import access, conditions
+from jit_server.services.ending import end_grant
+from jit_server.services.factors import FactorService
 from jit_server.services.issuing import issue
 from jit_server.services.planning import plan
 from jit_server.services.policies import PolicyBook
@@ -29,7 +29,10 @@ MINE_LISTED = 100
 
 @dataclass(frozen=True, slots=True)
 class NewRequest:
-    """What `jit` collected; `duration_s` zero means the role's default, `otp` empty that none was given."""
+    """What `jit` collected; `duration_s` zero means the role's default, `otp` empty that none was given.
+
+    `session` zero means any of the person's, `starts_at` (µs UTC) zero as soon as it is approved.
+    """
 
     role: str
     ask: Ask
@@ -37,6 +40,9 @@ class NewRequest:
     reason: str = ""
     ticket: str = ""
     otp: str = field(default="", repr=False)
+    once: bool = False
+    session: int = 0
+    starts_at: int = 0
 
 
 class RequestService:
@@ -60,7 +66,7 @@ class RequestService:
             host = await access.host(tx, caller)
             person = await access.local_person(tx, user)
             policy = await self._book.current(tx)
-            return await plan(tx, policy, person, host, ask=checked, wanted=role)
+            return await plan(tx, policy, person, host, ask=checked, wanted=role, now=self._clock.now())
 
     async def create(self, caller: HostCaller, user: LocalUser, untrusted: NewRequest) -> RequestView:
         """Record a request, or the grant at once if the role needs no approval.
@@ -107,7 +113,8 @@ class RequestService:
     async def list_mine(self, caller: HostCaller, user: LocalUser, *, over_too: bool) -> tuple[RequestView, ...]:
         """The person's own requests for this host, newest first, at most 100.
 
-        Without `over_too`: pending ones, and approved ones whose grant is not over.
+        Without `over_too`: pending ones, and approved ones whose grant is not over; an extension that was approved is
+        part of its grant then.
         """
         async with self._store.read() as tx:
             host = await access.host(tx, caller)
@@ -118,16 +125,19 @@ class RequestService:
                 Scope(user_id=person.user_id, host_id=host.host_id), states=states, limit=MINE_LISTED
             )
             views = await Viewer(tx, policy).requests(found)
-        return tuple(view for view in views if over_too or view.grant is None or not view.grant.end_confirmed)
+        return tuple(view for view in views if over_too or _goes_on(view))
 
     async def cancel(self, caller: Person, untrusted_id: str) -> RequestView:
-        """Take back one's own request; raises `Conflict` if it is decided."""
+        """Take back one's own request, also once it is approved if its start is still to come.
+
+        Raises `Conflict` if it is decided otherwise.
+        """
         async with self._store.write() as tx:
             user = await access.person(tx, caller)
             return await self._cancel(tx, user, untrusted_id, Scope(user_id=user.user_id))
 
     async def cancel_local(self, caller: HostCaller, user: LocalUser, untrusted_id: str) -> RequestView:
-        """Take back one's own request for this host; raises `Conflict` if it is decided."""
+        """As `cancel`, for a request for the calling host."""
         async with self._store.write() as tx:
             host = await access.host(tx, caller)
             person = await access.local_person(tx, user)
@@ -154,7 +164,8 @@ class RequestService:
         policy = await self._book.current(tx)
         ask = check_ask(untrusted.ask)
         reason, ticket = check_reason(untrusted.reason), check_ticket(untrusted.ticket)
-        fitting = await plan(tx, policy, person, host, ask=ask, wanted=untrusted.role)
+        session, starts_at = check_session(untrusted.session), check_start(untrusted.starts_at, now)
+        fitting = await plan(tx, policy, person, host, ask=ask, wanted=untrusted.role, now=now)
         if not untrusted.role:
             raise Invalid("no role was named", hint="jit ls shows what you may ask for")
         if not fitting.choices:
@@ -172,13 +183,23 @@ class RequestService:
             )
             return Denied(refused.why, hint=refused.hint)
         role = fitting.choices[0].role
-        duration_s = _duration(role, untrusted.duration_s)
-        _require_words(role, reason, ticket)
-        await _require_room(tx, person)
-        if role.mfa:
-            proof = await self._factors.spend(tx, person, untrusted.otp, now, host=host.name)
-            if isinstance(proof, Failed):
-                return proof.error
+        duration_s = conditions.duration(role, untrusted.duration_s)
+        unmet = await conditions.meet(
+            tx,
+            self._factors,
+            person,
+            role,
+            reason=reason,
+            ticket=ticket,
+            untrusted_otp=untrusted.otp,
+            host=host.name,
+            now=now,
+        )
+        if unmet is not None:
+            return unmet
+        lapses_at = now + role.request_timeout_s * 1_000_000
+        if starts_at:
+            lapses_at = min(lapses_at, starts_at + duration_s * 1_000_000)
         request = AccessRequest(
             request_id=new_id(Kind.REQUEST, self._random_bytes),
             user_id=person.user_id,
@@ -191,10 +212,13 @@ class RequestService:
             duration_s=duration_s,
             state=RequestState.PENDING if role.approvals else RequestState.APPROVED,
             created_at=now,
-            lapses_at=now + role.request_timeout_s * 1_000_000,
+            lapses_at=lapses_at,
             approvals_needed=role.approvals,
             role_commands=describe(role.commands),
             mfa_passed=role.mfa,
+            once=untrusted.once,
+            session=session,
+            starts_at=starts_at,
         )
         await tx.requests.add(request)
         await note_request(
@@ -214,6 +238,9 @@ class RequestService:
             duration_s=duration_s,
             approvals_needed=role.approvals,
             mfa=role.mfa,
+            once=request.once,
+            session=session,
+            starts_at=starts_at,
         )
         if not role.approvals:
             await issue(
@@ -232,8 +259,13 @@ class RequestService:
     async def _cancel(self, tx: Transaction, user: User, untrusted_id: str, scope: Scope) -> RequestView:
         policy = await self._book.current(tx)
         request = await _find(tx, untrusted_id, scope)
-        await tx.requests.move(request, RequestMove.CANCEL)
-        await note_request(tx, EventKind.REQUEST_CANCELLED, request, actor=user.name, now=self._clock.now(), user=user)
+        now = self._clock.now()
+        grant = await tx.grants.of_request(request.request_id)
+        if grant is not None and grant.state is GrantState.SCHEDULED:
+            await end_grant(tx, grant, kind=EventKind.GRANT_DROP_ASKED, actor=user.name, now=now, end_reason="dropped")
+        else:
+            await tx.requests.move(request, RequestMove.CANCEL)
+            await note_request(tx, EventKind.REQUEST_CANCELLED, request, actor=user.name, now=now, user=user)
         return await Viewer(tx, policy).request(await _find(tx, request.request_id, scope))
 
 
@@ -248,29 +280,8 @@ async def _find(tx: Transaction, untrusted_id: str, scope: Scope) -> AccessReque
     return access.only(found, "request", untrusted_id)
 
 
-def _duration(role: Role, untrusted_s: int) -> int:
-    """Return the seconds to ask for; raise `Invalid` for less than one or more than the role's maximum."""
-    if untrusted_s == 0:
-        return role.default_s
-    if not 1 <= untrusted_s <= role.max_s:
-        raise Invalid(
-            f"{untrusted_s} s is not a duration role {role.name} allows", hint=f"ask for 1 to {role.max_s} seconds"
-        )
-    return untrusted_s
-
-
-def _require_words(role: Role, reason: str, ticket: str) -> None:
-    if role.reason and not reason:
-        raise Invalid(f"role {role.name} needs a reason", hint="say why with -m REASON")
-    if role.ticket and not ticket:
-        raise Invalid(f"role {role.name} needs a ticket", hint="name it with -t TICKET")
-
-
-async def _require_room(tx: Transaction, person: User) -> None:
-    mine = Scope(user_id=person.user_id)
-    pending = await tx.requests.select(mine, states=(RequestState.PENDING,), limit=MAX_PENDING)
-    if len(pending) >= MAX_PENDING:
-        raise LimitExceeded(
-            f"{person.name} has {MAX_PENDING} pending requests, which is the limit",
-            hint="cancel one: jit cancel ID",
-        )
+def _goes_on(view: RequestView) -> bool:
+    """Whether the person still has to do with it."""
+    if view.grant is None:
+        return view.request.state is RequestState.PENDING
+    return not (view.grant.end_confirmed or view.request.extends)

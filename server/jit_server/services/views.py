@@ -37,7 +37,10 @@ class GrantView:
 
 @dataclass(frozen=True, slots=True)
 class RequestView:
-    """A request; `approvers` are the names of those who may still vote on it, none once it is decided."""
+    """A request; `approvers` are the names of those who may still vote on it, none once it is decided.
+
+    `grant` is what came of it: the grant it made, or the one it extended, as that is now.
+    """
 
     request: AccessRequest
     user: str
@@ -45,6 +48,10 @@ class RequestView:
     approvers: tuple[str, ...]
     decisions: tuple[DecisionView, ...]
     grant: GrantView | None
+    extends_to: int = 0
+    """The end the grant would have (µs UTC); zero unless an extension is undecided."""
+    past_max_s: int = 0
+    """The role's maximum, if the grant would then have lasted longer than that; else zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +99,16 @@ class Viewer:
         self._hosts: dict[str, str] = {}
 
     async def request(self, request: AccessRequest) -> RequestView:
-        grant = None
-        if request.state is RequestState.APPROVED:
-            grant = await self._tx.grants.of_request(request.request_id)
-        return await self._request(request, grant)
+        (view,) = await self.requests([request])
+        return view
 
     async def requests(self, requests: Sequence[AccessRequest]) -> tuple[RequestView, ...]:
-        approved = [request.request_id for request in requests if request.state is RequestState.APPROVED]
-        grants = await self._tx.grants.of_requests(approved)
+        approved = [request for request in requests if request.state is RequestState.APPROVED]
+        grants = dict(await self._tx.grants.of_requests([request.request_id for request in approved]))
+        for request in approved:
+            extended = await self._tx.grants.get(request.extends) if request.extends else None
+            if extended is not None:
+                grants[request.request_id] = extended
         return tuple([await self._request(request, grants.get(request.request_id)) for request in requests])
 
     async def grant(self, grant: Grant) -> GrantView:
@@ -115,6 +124,7 @@ class Viewer:
 
     async def _request(self, request: AccessRequest, grant: Grant | None) -> RequestView:
         people = await self._everybody()
+        extends_to, past_max_s = await self._longer(request)
         return RequestView(
             request=request,
             user=people[request.user_id].name,
@@ -125,7 +135,20 @@ class Viewer:
                 for vote in request.decisions
             ),
             grant=None if grant is None else await self.grant(grant),
+            extends_to=extends_to,
+            past_max_s=past_max_s,
         )
+
+    async def _longer(self, request: AccessRequest) -> tuple[int, int]:
+        """What an undecided extension comes to: the new end, and the role's maximum if that is passed."""
+        role = self._policy.roles.get(request.role)
+        if not request.extends or request.state is not RequestState.PENDING or role is None:
+            return 0, 0
+        grant = await self._tx.grants.get(request.extends)
+        if grant is None:
+            return 0, 0
+        extends_to = grant.not_after + request.duration_s * 1_000_000
+        return extends_to, role.max_s if extends_to - grant.not_before > role.max_s * 1_000_000 else 0
 
     async def _approvers(self, request: AccessRequest) -> tuple[str, ...]:
         role = self._policy.roles.get(request.role)

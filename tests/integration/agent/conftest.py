@@ -7,7 +7,9 @@ import json
 import os
 import pwd
 import socket
-from collections.abc import AsyncIterator
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +20,7 @@ import pytest
 from jit_agent import keys
 from jit_agent.config import Config, load_or_explain
 from jit_agent.daemon import Daemon
+from jit_agent.model import new_session_id
 from jit_testing.fake_enforcer import HOST, FakeEnforcer
 from jit_testing.fake_server import FakeServer
 
@@ -64,6 +67,7 @@ class World:
             "agent_socket": str(self.directory / "agent.sock"),
             "enforcer_socket": str(self.enforcer.path),
             "state_directory": str(self.directory),
+            "footprint_directory": str(self.directory / "footprints"),
             "sudo_log_address": f"127.0.0.1:{self.log_port}",
         }
         self.config.write_text("".join(f"{k} = {json.dumps(v)}\n" for k, v in (everywhere | keys_).items()))
@@ -80,6 +84,7 @@ class World:
                 agent_socket=self.directory / "agent.sock",
                 enforcer_socket=self.enforcer.path,
                 state_directory=self.directory,
+                footprint_directory=self.directory / "footprints",
                 sudo_log_address=("127.0.0.1", self.log_port),
             )
         )
@@ -105,9 +110,9 @@ class World:
         answer: Json = lines[-1]
         return answer
 
-    async def talk(self, line: bytes, *, uid: int = NOBODY.pw_uid) -> list[Json]:
+    async def talk(self, line: bytes, *, uid: int = NOBODY.pw_uid, first: str = "") -> list[Json]:
         """Send these bytes as this user from a process of theirs; every line of the answer."""
-        person = await Person.connect(self, uid)
+        person = await Person.connect(self, uid, first)
         try:
             await person.send(line)
             return [answer async for answer in person.answers()]
@@ -119,6 +124,11 @@ def as_user(uid: int) -> list[str]:
     """Words before a command.  subprocess's own `user=` forks, and a fork of a process that runs gRPC crashes."""
     return ["/usr/bin/setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
 
+
+LOG_IN = f"echo {NOBODY.pw_uid} >/proc/self/loginuid"
+"""As pam_loginuid does at a login: from then on the process has an audit session of its own."""
+LOG_OUT = "echo 4294967295 >/proc/self/loginuid"
+"""As a process that no login started, wherever the tests run."""
 
 _CLIENT = """
 import os, socket, sys, threading
@@ -143,8 +153,10 @@ class Person:
         self._process = process
 
     @classmethod
-    async def connect(cls, world: World, uid: int) -> Person:
+    async def connect(cls, world: World, uid: int, first: str = "") -> Person:
+        """`first`: what root does in that process before it becomes the person, in shell (LOG_IN, or a cgroup)."""
         process = await asyncio.create_subprocess_exec(
+            "/bin/sh", "-c", f"{first or ':'} && exec \"$@\"", "sh",
             *as_user(uid), "/usr/bin/python3", "-I", "-S", "-c", _CLIENT, str(world.directory / "agent.sock"),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=2**21,
         )  # fmt: skip
@@ -170,16 +182,30 @@ class Person:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+def scope() -> Iterator[tuple[str, str]]:
+    """A grant, and the shell words that put a process into a cgroup named like its scope."""
+    grant_id = "gnt-" + new_session_id().removeprefix("ses-")
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    cgroup = next(Path(fields[1]) for fields in mounts if fields[2] == "cgroup2") / f"jit-{grant_id}.scope"
+    cgroup.mkdir()
+    yield grant_id, f"echo $$ >{cgroup}/cgroup.procs"
+    deadline = time.monotonic() + 10
+    while "populated 1" in (cgroup / "cgroup.events").read_text() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    cgroup.rmdir()
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
     if os.geteuid() != 0:
         pytest.fail("these tests speak to the agent as several users, and need root for it")
-    # pytest's own directory is closed to other users, who must reach the agent's socket.
-    for parent in (tmp_path, *list(tmp_path.parents)[:2]):
-        parent.chmod(0o755)
     async with AsyncExitStack() as stack:
-        enforcer = await stack.enter_async_context(FakeEnforcer(tmp_path / "enforcer.sock"))
+        # pytest's own directory is closed to other users, who must reach the agent's socket.
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jit-agent-test-")))
+        directory.chmod(0o755)
+        enforcer = await stack.enter_async_context(FakeEnforcer(directory / "enforcer.sock"))
         server = await stack.enter_async_context(FakeServer())
-        made = World(tmp_path, enforcer, server, free_port())
+        made = World(directory, enforcer, server, free_port())
         stack.push_async_callback(made.stop)
         made.enrol()
         await made.start()

@@ -81,6 +81,8 @@ def test_with_a_live_grant_of_all_it_is_sudo(front: Path, words: list[str], beco
         ["sudo", "LD_PRELOAD=/x", "id"],
         ["sudo", "-n", "A=b", "id"],
         ["sudo", "--help"],
+        ["sudo", "--once", "id"],
+        ["sudo", "--this-session", "id"],
     ],
     ids=" ".join,
 )

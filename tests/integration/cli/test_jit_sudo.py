@@ -105,6 +105,9 @@ def test_the_whole_way_with_questions(agent: FakeAgent, jit: Jit) -> None:
             "reason": "deploy INC-7",
             "ticket": "",
             "otp": "123456",
+            "once": False,
+            "this_session": False,
+            "starts_at": 0,
         }
     ]
     assert agent.asked("wait") == [{"request": REQUEST}]
@@ -244,8 +247,23 @@ def test_the_same_command_again_comes_back_to_the_same_request(agent: FakeAgent,
         fake.request(host="web2"),
         fake.request(state="denied"),
         fake.request(reason="another"),
+        fake.request(once=True),
+        fake.request(this_session=True),
+        fake.request(starts_at=fake.now_us() + 3_600_000_000),
+        fake.approved(grant=fake.grant(state="scheduled"), starts_at=fake.now_us() + 3_600_000_000),
+        fake.extension(ask=fake.ask("/usr/bin/id")),
     ],
-    ids=["another command", "another host", "decided", "another reason"],
+    ids=[
+        "another command",
+        "another host",
+        "decided",
+        "another reason",
+        "for one sudo",
+        "for one session",
+        "for later",
+        "scheduled",
+        "an extension",
+    ],
 )
 def test_another_request_is_not_come_back_to(agent: FakeAgent, jit: Jit, other: fake.Object) -> None:
     _pending_then(agent, _IN_FORCE)
@@ -351,3 +369,40 @@ def test_the_agents_errors_keep_their_status(agent: FakeAgent, jit: Jit) -> None
     assert done.stderr == "jit: the server cannot be reached\n  try again later\n"
     assert done.returncode == 69
     assert jit.run("sudo", "id").returncode == 1
+
+
+def test_one_sudo_in_one_session_is_asked_for_as_such(agent: FakeAgent, jit: Jit) -> None:
+    narrow = {"once": True, "this_session": True}
+    agent.on("plan", fake.plan(fake.choice(reason=False, mfa=False)), fake.plan(live=fake.live(session=16)))
+    agent.on("status", fake.status())
+    agent.on("request", {"ok": True, "request": fake.request(**narrow)})
+    agent.on("wait", [fake.waited(fake.approved(**narrow), in_force=True)])
+    done = jit.run("sudo", "--once", "--this-session", "id")
+    assert (done.stdout, done.returncode) == (f"sudo <--> <{_ID}>\n", 7)
+    [asked] = agent.asked("request")
+    assert (asked["once"], asked["this_session"], asked["starts_at"]) == (True, True, 0)
+
+
+def test_coming_back_from_another_session_does_not_run_into_a_refusal_of_sudo(agent: FakeAgent, jit: Jit) -> None:
+    asked_before = fake.request(this_session=True)
+    agent.on("plan", fake.plan(fake.choice(reason=False, mfa=False)))
+    agent.on("status", fake.status(requests=[asked_before]))
+    agent.on("wait", [fake.waited(fake.approved(this_session=True), in_force=True)])
+    done = jit.run("sudo", "--exit-codes=extended", "--this-session", "id")
+    assert f"jit: {REQUEST} is for the login session it was asked in, which is not this one\n" in done.stderr
+    assert (done.stdout, done.returncode, agent.asked("request")) == ("", 5, [])
+
+
+@pytest.mark.parametrize(("left_s", "says"), [(3, True), (60, False)])
+def test_a_grant_about_to_end_is_used_and_said_to_end(agent: FakeAgent, jit: Jit, left_s: int, says: bool) -> None:
+    agent.on("plan", fake.plan(live=fake.live(not_after=fake.now_us() + left_s * 1_000_000)))
+    done = jit.run("sudo", "id")
+    assert (done.stdout, done.returncode) == (f"sudo <--> <{_ID}>\n", 7)
+    assert (f"to go on: jit extend {fake.GRANT}\n" in done.stderr) is says
+
+
+def test_nothing_narrower_is_asked_for_while_a_grant_covers_it(agent: FakeAgent, jit: Jit) -> None:
+    agent.on("plan", fake.plan(live=fake.live()))
+    done = jit.run("sudo", "--once", "id")
+    assert done.stderr == "web-operator is in force already and covers this; --once changes nothing\n"
+    assert (done.returncode, agent.asked("request")) == (7, [])

@@ -11,7 +11,7 @@ from jit_testing import fake_agent as fake
 from jit_testing.fake_agent import FakeAgent, HangUp, Raw
 from jit_testing.jit_program import Jit
 
-_VERBS = ["sudo", "request", "status", "ls", "drop", "cancel", "mfa", "doctor", "completion"]
+_VERBS = ["sudo", "request", "status", "ls", "extend", "drop", "cancel", "mfa", "doctor", "completion"]
 
 
 @pytest.mark.parametrize("verb", _VERBS)
@@ -98,7 +98,7 @@ def test_the_callers_path_does_not_choose_the_command(agent: FakeAgent, jit: Jit
     assert jit.run("sudo", "id", PATH=path).stdout == "sudo <--> </usr/bin/id>\n"
 
 
-@pytest.mark.parametrize("words", [["sudo", "--exit-codes=extended", "id"], ["status"], ["ls"], ["drop"]])
+@pytest.mark.parametrize("words", [["sudo", "--exit-codes=extended", "id"], ["status"], ["ls"], ["extend"], ["drop"]])
 def test_without_an_agent_the_way_on_is_shown(jit: Jit, words: list[str]) -> None:
     done = jit.run(*words)
     first, second = done.stderr.splitlines()

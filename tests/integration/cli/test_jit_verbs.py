@@ -31,6 +31,63 @@ def test_status_shows_a_grant_with_its_end_its_approver_and_the_way_out(agent: F
     assert (done.stderr, done.returncode) == ("", 0)
 
 
+def _rows(shown: str) -> dict[str, str]:
+    return {name.strip(): text for name, _, text in (row.partition(": ") for row in shown.splitlines())}
+
+
+def test_status_shows_how_a_grant_is_narrower_than_its_role(agent: FakeAgent, jit: Jit) -> None:
+    agent.on("status", fake.status(lives=[fake.live(once=True, session=16)]))
+    rows = _rows(jit.run("status").stdout)
+    assert (rows["Once"], rows["Session"]) == ("for one sudo; not used yet", "only from login session 16")
+    agent.on("status", fake.status(lives=[fake.live(once=True, used=True)]))
+    rows = _rows(jit.run("status").stdout)
+    assert (rows["Once"], "Session" in rows) == ("used; it ends with what runs", False)
+
+
+def test_status_shows_a_lease_with_what_ends_it(agent: FakeAgent, jit: Jit) -> None:
+    live = fake.live(not_after=fake.now_us() + 45_000_000)
+    request = fake.approved(grant=fake.grant(state="active", lease_s=60, extensions=2))
+    agent.on("status", fake.status(lives=[live], requests=[request]))
+    rows = _rows(jit.run("status").stdout)
+    assert rows["Ends"].endswith("(in 30 min), extended 2 times")
+    assert rows["Lease"].startswith("ends 1 min after the server is last heard: now ")
+    assert rows["Lease"].endswith("(in 45 s)")
+    agent.on("status", fake.status(lives=[live], server_error="connection refused"))
+    assert _rows(jit.run("status").stdout)["Lease"].startswith("ends unless the server is heard: now ")
+    agent.on("status", fake.status(lives=[fake.live()]))
+    assert "Lease" not in _rows(jit.run("status").stdout)
+
+
+def test_status_shows_a_pending_extension_with_the_grant_it_is_for(agent: FakeAgent, jit: Jit) -> None:
+    active = fake.grant(state="active")
+    asked = [fake.extension(grant=active), fake.approved(grant=active)]
+    agent.on("status", fake.status(lives=[fake.live()], requests=asked))
+    done = jit.run("status")
+    assert done.stdout.count("web-operator on web1") == 1
+    rows = _rows(done.stdout)
+    assert rows["Extension"] == f"30 min more; pending: 1 approval by bob or carol ({fake.EXTENSION})"
+    assert (rows["Approved"], rows["Extend"]) == ("by bob", f"jit extend {GRANT}")
+    alone = jit.run("status", fake.EXTENSION).stdout
+    assert "○ web-operator on web1 as root: pending" in alone
+    assert "for 30 min more\n" in alone
+    assert f"Grant: {GRANT}\n" in alone
+
+
+def test_status_shows_what_a_grant_left_behind(agent: FakeAgent, jit: Jit) -> None:
+    over = fake.grant(state="ended", end_reason="expired", leftovers=["77: sleep\x1b[2J 1000"])
+    agent.on("status", fake.status(requests=[fake.approved(grant=over)]))
+    assert "Left behind: 77: sleep\\x1b[2J 1000\n" in jit.run("status", "--all").stdout
+
+
+def test_status_shows_what_starts_later_and_how_to_take_it_back(agent: FakeAgent, jit: Jit) -> None:
+    at = fake.now_us() + 7_200_000_000
+    scheduled = fake.approved(starts_at=at, once=True, grant=fake.grant(state="scheduled", not_before=at))
+    agent.on("status", fake.status(requests=[scheduled]))
+    rows = _rows(jit.run("status").stdout)
+    assert rows["Starts"].endswith("+0000 (UTC) (in 2 h)")
+    assert (rows["Only"], rows["Take back"]) == ("for one sudo", f"jit cancel {REQUEST}")
+
+
 def test_status_shows_a_waiting_request_with_its_command_quoted(agent: FakeAgent, jit: Jit) -> None:
     request = fake.request(ask=fake.ask("/bin/echo", "a b", "$(id)", run_as_user="postgres"))
     agent.on("status", fake.status(requests=[request]))
@@ -46,9 +103,15 @@ def test_status_shows_a_waiting_request_with_its_command_quoted(agent: FakeAgent
     ("grant", "standing"),
     [
         (fake.grant(state="issued"), "approved, not yet in force"),
+        (fake.grant(state="scheduled"), "approved, not yet started"),
         (fake.grant(state="ending"), "ending, not yet confirmed by the host"),
-        (fake.grant(state="ended", end_reason="expired"), "expired, confirmed by the host"),
+        (fake.grant(state="ended", end_reason="expired", ended_at=2**52), "expired, confirmed by the host"),
+        (fake.grant(state="ended", end_reason="dropped", ended_at=1), "dropped before it started"),
         (fake.grant(state="unconfirmed"), "over, unconfirmed: the host has not answered"),
+        (
+            fake.grant(state="unconfirmed", unconfirmed_at=4_000_000_000_000_000),
+            "over, unconfirmed since 2096-10-02 07:06:40 UTC: the host has not answered",
+        ),
         (fake.grant(state="refused", end_reason="wrong_user"), "refused by the host: wrong_user"),
     ],
 )
@@ -71,12 +134,18 @@ def test_status_without_the_server_shows_the_grants_and_says_what_is_missing(age
     done = jit.run("status")
     assert "Allows: /usr/bin/id; /usr/bin/psql …\n" in done.stdout
     assert done.stderr == "the server cannot be reached (connection refused): requests are not shown\n"
+    away = fake.status(server_error="connection refused", server_since=fake.now_us() - 90_000_000)
+    agent.on("status", away)
+    assert "the server cannot be reached since " in jit.run("status").stderr
+    assert "(1 min 30 s ago) (connection refused)" in jit.run("status").stderr
 
 
 def test_status_never_says_that_nothing_is_asked_for_without_knowing(agent: FakeAgent, jit: Jit) -> None:
     agent.on("status", fake.status(server_error="connection refused"))
     assert jit.run("status").stdout == "No grant is in force on web1.\n"
-    refused = fake.status(lives=[fake.live()]) | {"server": {"connected": True, "error": "alice is disabled"}}
+    refused = fake.status(lives=[fake.live()]) | {
+        "server": {"connected": True, "error": "alice is disabled", "since": 1}
+    }
     agent.on("status", refused)
     done = jit.run("status")
     assert (done.returncode, done.stderr) == (0, "requests are not shown: alice is disabled\n")
@@ -229,6 +298,9 @@ def test_a_role_is_asked_for_and_waited_for(agent: FakeAgent, jit: Jit) -> None:
         "reason": "deploy",
         "ticket": "",
         "otp": "123456",
+        "once": False,
+        "this_session": False,
+        "starts_at": 0,
     }
 
 
@@ -239,6 +311,48 @@ def test_a_role_may_be_asked_for_without_a_command_and_without_waiting(agent: Fa
     assert (done.stdout, done.returncode) == (f"{REQUEST}\n", 3)
     assert f"jit status -w {REQUEST}" in done.stderr
     assert agent.asked("request")[0]["ask"] == fake.ask()
+
+
+def test_a_role_is_asked_for_a_time_to_come_and_that_time_is_said_back_in_full(agent: FakeAgent, jit: Jit) -> None:
+    at = fake.now_us() // 1_000_000 * 1_000_000 + 7_200_000_000
+    scheduled = fake.approved(starts_at=at, grant=fake.grant(state="scheduled", not_before=at))
+    agent.on("ls", fake.plan(fake.choice(mfa=False, reason=False)))
+    agent.on("request", {"ok": True, "request": fake.request(starts_at=at)})
+    agent.on("wait", [fake.waited(fake.request(starts_at=at)), fake.waited(scheduled)])
+    done = jit.run("request", "web-operator", "--at", "+2h", TZ="Asia/Kathmandu")
+    # It is approved, and that is what was waited for.
+    assert (done.stdout, done.returncode) == (f"{REQUEST}\n", 0)
+    assert abs(agent.asked("request")[0]["starts_at"] - at) < 60_000_000
+    first, *_, last = done.stderr.splitlines()
+    assert first.startswith("it shall start at ")
+    assert first.endswith(" +0545 (+0545), in 2 h")
+    assert last.startswith("✔ web-operator starts at ")
+    for_programs = json.loads(jit.run("request", "web-operator", "--at", "+2h", "-o", "json").stdout)
+    assert (for_programs["request"]["grant"]["state"], for_programs["in_force"]) == ("scheduled", False)
+
+
+@pytest.mark.parametrize(
+    ("at", "because"),
+    [
+        ("2020-01-01T00:00", "is past: it was Wed 2020-01-01 00:00:00 +0000 (UTC)"),
+        ("+31d", "is more than 30 days ahead"),
+        ("noon", "'noon' is not a time to start at"),
+    ],
+)
+def test_a_start_that_cannot_be_is_refused_before_anything_is_asked(
+    agent: FakeAgent, jit: Jit, at: str, because: str
+) -> None:
+    done = jit.run("request", "web-operator", "--at", at)
+    assert because in done.stderr
+    assert (done.returncode, agent.received) == (65, [])
+
+
+def test_who_waits_for_a_scheduled_request_waits_for_its_start(agent: FakeAgent, jit: Jit) -> None:
+    scheduled = fake.approved(grant=fake.grant(state="scheduled"))
+    agent.on("status", fake.status(requests=[scheduled]))
+    agent.on("wait", [fake.waited(scheduled), fake.waited(fake.approved(), in_force=True)])
+    done = jit.run("status", "-w", REQUEST)
+    assert (done.returncode, "is in force until" in done.stderr) == (0, True)
 
 
 def test_a_role_that_is_not_mine_is_guessed_or_refused_with_the_reason(agent: FakeAgent, jit: Jit) -> None:
@@ -256,6 +370,8 @@ def test_a_request_is_taken_back_by_a_start_of_its_id(agent: FakeAgent, jit: Jit
     agent.on("cancel", {"ok": True, "request": fake.request(state="cancelled")})
     assert jit.run("cancel", "req-7f").stdout == f"{REQUEST} (web-operator on web1) is cancelled\n"
     assert agent.asked("cancel") == [{"request": "req-7f"}]
+    assert jit.run("cancel", "req-7f", "-o", "name").stdout == f"{REQUEST}\n"
+    assert json.loads(jit.run("cancel", "7f", "-o", "json").stdout)["request"]["state"] == "cancelled"
     agent.on("cancel", fake.error("conflict", f"{REQUEST} is already approved", "jit drop"))
     done = jit.run("cancel", "req-7f")
     assert (done.stderr, done.returncode) == (f"jit: {REQUEST} is already approved\n  jit drop\n", 7)
@@ -268,6 +384,21 @@ def test_the_only_grant_is_given_back_without_naming_it(agent: FakeAgent, jit: J
     done = jit.run("drop")
     assert (done.stdout, done.returncode) == (f"✔ {GRANT} (web-operator) is given back, 2 processes ended\n", 0)
     assert agent.asked("drop") == [{"grant": GRANT}]
+
+
+def test_what_had_left_a_grant_is_named_when_it_is_given_back(agent: FakeAgent, jit: Jit) -> None:
+    leftovers = [{"pid": 77, "command": "sleep\x1b[2J 9", "killed": False}, {"pid": 78, "command": "x", "killed": True}]
+    agent.on("status", fake.status(lives=[fake.live()]))
+    agent.on("drop", {"ok": True, "dropped": [fake.proof(leftovers=leftovers)]})
+    done = jit.run("drop")
+    assert done.stderr.splitlines() == [
+        "  it had left the grant and is still running: process 77, sleep\\x1b[2J 9",
+        "  it had left the grant and is ended: process 78, x",
+    ]
+    assert done.returncode == 0
+    [dropped] = json.loads(jit.run("drop", "-o", "json").stdout)["dropped"]
+    assert (dropped["grant"], len(dropped["leftovers"])) == (GRANT, 2)
+    assert jit.run("drop", "--all", "-o", "name").stdout == f"{GRANT}\n"
 
 
 def test_of_several_grants_one_must_be_named(agent: FakeAgent, jit: Jit) -> None:

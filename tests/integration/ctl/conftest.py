@@ -19,7 +19,8 @@ from pexpect import fdpexpect
 
 from jit_ctl.main import run
 from jit_testing.ctl_certificates import Authority
-from jit_testing.fake_ctl_server import CODE, PASSWORD, FakeServer
+from jit_testing.fake_ctl_server import FakeServer
+from jit_testing.fake_ctl_state import CODE, PASSWORD
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from jit_protos.v1 import admin_pb2, audit_pb2
-from jit_testing.fake_ctl_server import TOKEN, FakeServer, now_us
+from jit_testing.ctl_values import now_us
+from jit_testing.fake_ctl_server import FakeServer
+from jit_testing.fake_ctl_state import TOKEN
 
 HOST_ID = "hst-0000000000000001"
 

@@ -16,7 +16,9 @@ from google.protobuf.message_factory import GetMessageClass
 
 from jit_protos.v1 import admin_pb2, audit_pb2, people_pb2
 from jit_testing.ctl_certificates import Authority
-from jit_testing.fake_ctl_server import TOKEN, FakeServer, request
+from jit_testing.ctl_values import request
+from jit_testing.fake_ctl_server import FakeServer
+from jit_testing.fake_ctl_state import TOKEN
 
 HOSTILE = (
     "\x1b[2J\x1b]52;c;ZXZpbA==\x07\x1b]0;title\x1b\\\x9b31m\x00\x7f\r\n\t\u202eevil\u2066\u200b\u200d\ufeff\u2028"
@@ -32,6 +34,10 @@ COMMANDS = [
     "grants show x",
     "grants revoke x -m no",
     "grants drop x",
+    "lock user x -m no",
+    "unlock x -m no",
+    "locks ls --all",
+    "alerts",
     "hosts ls",
     "hosts rm x -y",
     "hosts enroll-token x",
@@ -116,9 +122,10 @@ def test_on_a_terminal_nothing_hostile_arrives(liar: Liar, on_terminal: Any, tmp
     assert "Traceback" not in child.before
 
 
-def test_watching_on_a_terminal_shows_it_harmless_too(liar: Liar, on_terminal: Any) -> None:
-    child = on_terminal("requests", "watch", term="xterm", columns=400)
-    child.expect_exact("pending; Ctrl-C leaves")
+@pytest.mark.parametrize("command", ["requests watch", "alerts -w"])
+def test_watching_on_a_terminal_shows_it_harmless_too(liar: Liar, on_terminal: Any, command: str) -> None:
+    child = on_terminal(*command.split(), term="xterm", columns=400)
+    child.expect_exact("; Ctrl-C leaves")
     # What the live table needs itself: move, erase the line, colour, hide the cursor.  None of it is in HOSTILE.
     shown = re.sub(r"\x1b\[(?:[0-9]*A|2K|[0-9;]*m|\?25[lh])", "", child.before)
     assert "]52;c;ZXZpbA==" in shown
@@ -135,7 +142,7 @@ def test_into_a_pipe_nothing_hostile_arrives_and_an_item_stays_one_line(
         assert HOSTILE.replace("\r\n", "\n") in told.out.replace("\r\n", "\n")  # a file is given as it is
         return
     assert_harmless(told.out)
-    if command.endswith(("ls", "ls --all", "tail")):
+    if command.endswith(("ls", "ls --all", "tail", "alerts")):
         header, line = told.out.splitlines()
         assert header.count("\t") == line.count("\t")
 
@@ -157,7 +164,9 @@ def _texts(value: Any) -> set[str]:
     return {value} if isinstance(value, str) else set()
 
 
-@pytest.mark.parametrize("command", ["requests ls", "grants ls", "hosts ls", "users ls", "audit ls"])
+@pytest.mark.parametrize(
+    "command", ["requests ls", "grants ls", "locks ls", "alerts", "hosts ls", "users ls", "audit ls"]
+)
 def test_names_are_harmless_too(liar: Liar, jitctl: Any, command: str) -> None:
     assert_harmless(jitctl(*command.split(), "-o", "name").out)
 

@@ -11,7 +11,8 @@ import pytest
 
 from jit_ctl import trust
 from jit_testing.ctl_certificates import Authority, fingerprint
-from jit_testing.fake_ctl_server import ALICE, CODE, PASSWORD, TOKEN, FakeServer
+from jit_testing.fake_ctl_server import FakeServer
+from jit_testing.fake_ctl_state import ALICE, CODE, PASSWORD, TOKEN
 
 
 def first(server: FakeServer, ca: str) -> list[str]:

@@ -9,7 +9,8 @@ import grpc
 import pytest
 
 from jit_protos.v1 import common_pb2
-from jit_testing.fake_ctl_server import FakeServer, grant, now_us, request
+from jit_testing.ctl_values import grant, now_us, request
+from jit_testing.fake_ctl_server import FakeServer
 
 
 def test_a_pending_request_is_shown_whole(alice: Any, server: FakeServer) -> None:
@@ -170,7 +171,7 @@ def test_cancel_cancels(alice: Any, server: FakeServer) -> None:
         ({"state": common_pb2.GRANT_STATE_ISSUED}, "issued, not confirmed by the host"),
         ({"state": common_pb2.GRANT_STATE_ACTIVE}, "active"),
         ({"state": common_pb2.GRANT_STATE_ENDING}, "ending, not confirmed by the host"),
-        ({"state": common_pb2.GRANT_STATE_UNCONFIRMED}, "time is up, NOT confirmed by the host"),
+        ({"state": common_pb2.GRANT_STATE_UNCONFIRMED}, "time is up, NOT CONFIRMED by web1"),
         (
             {"state": common_pb2.GRANT_STATE_ENDED, "end_reason": "expired", "end_confirmed": True},
             "expired, confirmed by the host",
@@ -197,6 +198,32 @@ def test_what_the_host_has_not_confirmed_is_listed_as_not_over(alice: Any, serve
         made = grant(number, state=state, ended_at=now_us())
         server.grants[made.grant_id] = made
     assert alice("grants", "ls", "-o", "name").out == "gnt-0000000000000000\n"
+
+
+def test_an_end_nobody_confirmed_comes_first_with_its_host_and_time(alice: Any, server: FakeServer) -> None:
+    since = 1_795_432_378_000_000
+    lost = grant(2, state=common_pb2.GRANT_STATE_UNCONFIRMED, end_reason="revoked", unconfirmed_at=since)
+    later = grant(3, state=common_pb2.GRANT_STATE_SCHEDULED)
+    server.grants = {made.grant_id: made for made in (grant(1, once=True, lease_s=120), later, lost)}
+    first, *rest = alice("grants", "ls", "--no-header", "--utc").out.splitlines()
+    assert first.split("\t")[:2] == [lost.grant_id, "revoked, NOT CONFIRMED by web1 since 2026-11-23T11:12:58Z"]
+    assert [line.split("\t")[0] for line in rest] == ["gnt-0000000000000001", later.grant_id]
+    assert rest[0].endswith("\tonce, lease 2m")
+    assert rest[1].split("\t")[1].startswith("scheduled, starts 20")
+    shown = alice("grants", "show", lost.grant_id, "-o", "json").json
+    assert set(shown) == {field.name for field in common_pb2.Grant.DESCRIPTOR.fields}
+    assert shown["unconfirmed_at"] == "2026-11-23T11:12:58Z"
+
+
+def test_an_extension_is_shown_as_one_to_whoever_decides(alice: Any, server: FakeServer) -> None:
+    server.put(request(1, extends="gnt-0000000000000007", extends_to=now_us() + 3_600_000_000, past_max_s=3_600))
+    (line,) = alice("requests", "ls", "--no-header").out.splitlines()
+    assert line.split("\t")[4] == "30m more for gnt-0000000000000007: /usr/bin/systemctl restart nginx.service"
+    shown = alice("requests", "show", "req-0000000000000001").out
+    assert "Asks for       30m more for gnt-0000000000000007, until 20" in shown
+    assert "; past the role's maximum of 1h\n" in shown
+    done = alice("requests", "approve", "req-0000000000000001")
+    assert "approved: bob on web1 as root: 30m more for gnt-0000000000000007" in done.out
 
 
 def test_revoke_needs_a_reason_and_does_not_claim_the_end(alice: Any, server: FakeServer) -> None:

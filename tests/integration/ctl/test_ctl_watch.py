@@ -7,7 +7,8 @@ from typing import Any
 
 from jit_protos.v1 import common_pb2
 from jit_testing.ctl_certificates import Authority
-from jit_testing.fake_ctl_server import FakeServer, request
+from jit_testing.ctl_values import request
+from jit_testing.fake_ctl_server import FakeServer
 
 
 def test_a_new_request_appears_with_a_bell_and_goes_when_it_is_decided(

@@ -7,16 +7,18 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pyotp
 import pytest_asyncio
 
 from jit_protos.v1 import common_pb2, host_pb2
-from jit_testing.server_world import PASSWORD, World, new_world
+from jit_testing.refusals import refused
+from jit_testing.server_world import PASSWORD, Host, World, new_world
 
 POLICY = """\
 version: 1
@@ -152,6 +154,7 @@ async def test_from_an_empty_server_to_a_grant_and_its_end(world: World, admin: 
     short = request.request_id[4:12]
     approved = await carol("requests", "approve", short, "-m", "go on")
     assert (approved.status, "not confirmed by the host" in approved.out) == (0, True)
+    await session.desired()
     again = await carol("requests", "approve", short)
     assert again.status == 7
     (grant,) = (await carol("grants", "ls", "-o", "json")).json
@@ -193,3 +196,104 @@ async def test_refusals_of_the_real_server_have_their_status(world: World, admin
     await world.stop()
     gone = await admin("whoami")
     assert (gone.status, "cannot reach" in gone.err) == (69, True)
+
+
+async def _fleet(world: World, admin: Person, tmp_path: Path) -> tuple[Person, Person, Host]:
+    """carol approves, alice asks, web1 is connected."""
+    carol, alice = await joined(admin, "carol"), await joined(admin, "alice")
+    file = tmp_path / "policy.yaml"
+    file.write_text(POLICY)
+    assert (await admin("policy", "apply", str(file))).status == 0
+    token = await admin("hosts", "enroll-token", "web1", "-l", "tier=web", "-o", "name")
+    return carol, alice, await world.enroll(token.out.strip())
+
+
+async def _ask(world: World, alice: Person, host: Host) -> common_pb2.Request:
+    ask = common_pb2.Ask(argv=["/usr/bin/systemctl", "restart", "nginx.service"], run_as_user="root")
+    user = host_pb2.LocalUser(uid=1001, name="alice")
+    wanted = host_pb2.CreateRequestRequest(user=user, role="web", ask=ask, reason="it hangs", otp=alice.code())
+    return await world.host(host).CreateRequest(wanted)
+
+
+async def test_locks_take_away_forbid_and_are_lifted_by_whom_they_should(
+    world: World, admin: Person, tmp_path: Path
+) -> None:
+    carol, alice, host = await _fleet(world, admin, tmp_path)
+    session = world.session(host)
+    await session.hello()
+    await session.desired()
+    request = await _ask(world, alice, host)
+    granted = (await carol("requests", "approve", request.request_id, "-o", "json")).json[0]["grant"]
+    assert [grant.grant_id for grant in (await session.desired()).grants] == [granted["grant_id"]]
+    pending = await _ask(world, alice, host)
+
+    assert (await carol("lock", "user", "alice", "-m", "stolen laptop")).status == 5
+    locked = await admin("lock", "user", "alice", "--for", "2h", "-m", "stolen laptop", "-o", "json")
+    assert (locked.status, locked.json["grants_ended"], locked.json["requests_cancelled"]) == (0, 1, 1)
+    assert list((await session.desired()).grants) == []
+    assert (await carol("requests", "show", pending.request_id, "-o", "json")).json["state"] == "cancelled"
+    error = await refused(_ask(world, alice, host))
+    assert error.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert error.details() is not None
+    assert str(error.details()).startswith("alice is locked until ")
+    assert str(error.details()).endswith(" UTC: stolen laptop (by root-admin)")
+    assert (await alice("whoami")).status == 0
+    own = (await alice("locks", "ls", "-o", "json")).json
+    assert [lock["lock_id"] for lock in own] == [locked.json["lock_id"]]
+
+    short = locked.json["lock_id"][4:12]
+    assert (await alice("unlock", short, "-m", "it is me")).status == 5
+    assert (await carol("unlock", short, "-m", "please")).status == 6
+    lifted = await admin("unlock", short, "-m", "found")
+    assert (lifted.status, "alice: lifted by root-admin" in lifted.out) == (0, True)
+    assert (await admin("unlock", short, "-m", "again")).status == 7
+    assert (await _ask(world, alice, host)).state == common_pb2.REQUEST_STATE_PENDING
+
+    frozen = await carol("lock", "role", "web", "-m", "freeze")
+    assert (frozen.status, "role web is locked until it is lifted" in frozen.out) == (0, True)
+    error = await refused(_ask(world, alice, host))
+    assert error.details() == "role web is locked: freeze (by carol)"
+    assert "\tweb\tfreeze\tcarol\t" in (await carol("locks", "ls")).out
+    assert (await carol("lock", "role", "db", "-m", "freeze")).status == 5
+    assert (await admin("lock", "role", "db", "-m", "freeze")).status == 6
+    told = await admin("audit", "ls", "--kind", "lock", "-o", "jsonl")
+    kinds = [json.loads(line)["kind"] for line in told.out.splitlines()]
+    assert kinds == ["lock.created", "lock.lifted", "lock.created"]
+    session.end()
+
+
+async def test_an_end_the_host_does_not_confirm_is_shown_and_alerted(
+    world: World, admin: Person, tmp_path: Path
+) -> None:
+    carol, alice, host = await _fleet(world, admin, tmp_path)
+    session = world.session(host)
+    await session.hello()
+    await session.desired()
+    request = await _ask(world, alice, host)
+    grant = (await carol("requests", "approve", request.request_id, "-o", "json")).json[0]["grant"]["grant_id"]
+    await session.desired()
+    await session.report(1, grant, applied=host_pb2.Applied(revision=1, scope="jit.scope"))
+    assert await session.kept() == 1
+    assert (await carol("alerts", "--exit-code")).status == 0
+    assert (await alice("alerts")).status == 5
+    await carol("grants", "revoke", grant, "-m", "enough")
+    world.clock.advance(6)
+    shown = await eventually(lambda: carol("grants", "ls"), lambda told: "NOT CONFIRMED" in told.out)
+    assert "revoked, NOT CONFIRMED by web1 since 20" in shown.out
+    alerted = await carol("alerts", "--exit-code", "-o", "json")
+    assert (alerted.status, alerted.json[0]["kind"], alerted.json[0]["grant_id"]) == (1, "end_unconfirmed", grant)
+    await session.report(
+        2, grant, ended=host_pb2.Ended(revision=1, reason="revoked", scope_empty=True, rule_removed=True)
+    )
+    assert await session.kept() == 2
+    assert (await carol("alerts", "--exit-code")).status == 0
+    assert "revoked, confirmed by the host" in (await carol("grants", "show", grant)).out
+    session.end()
+
+
+async def eventually(look: Callable[[], Awaitable[Told]], good: Callable[[Told], bool]) -> Told:
+    """What `look` gives once it is good; fails after 20 s."""
+    async with asyncio.timeout(20):
+        while not good(told := await look()):
+            pass
+    return told

@@ -89,6 +89,9 @@ async def test_a_request_approved_by_another_arrives_signed_and_its_reports_are_
         "role": "web",
         "not_before": approved.grant.not_before,
         "not_after": approved.grant.not_before + 1_800_000_000,
+        "until": approved.grant.not_after,
+        "once": False,
+        "session": 0,
         "remaining_s": payload["remaining_s"],
     }
     assert 1795 <= int(payload["remaining_s"]) <= 1800

@@ -133,14 +133,91 @@ def test_an_outcome_is_one_report_however_often_it_is_told(path: Path) -> None:
     spool.close()
 
 
-def test_a_refusal_is_news_only_for_a_revision_of_which_nothing_is_known(path: Path) -> None:
+def test_a_refusal_of_what_was_in_force_in_this_revision_is_no_news(path: Path) -> None:
     spool = Spool(path, HOST)
     assert spool.append_outcome(GRANT, 1, "refused", b"r", at=1) == 1
     assert spool.append_outcome(GRANT, 2, "applied", b"a", at=1) == 2
     assert spool.append_outcome(GRANT, 2, "refused", b"r", at=1) is None
     assert spool.append_outcome(GRANT, 3, "refused", b"r", at=1) == 3
     assert spool.append_outcome(GRANT, 2, "ended", b"e", at=1) == 4
-    assert spool.append_outcome(GRANT, 4, "refused", b"r", at=1) is None
+    assert spool.append_outcome(GRANT, 4, "refused", b"r", at=1, too_late=True) is None
+    # After a reboot it may be signed again, and refused for another reason than its end.
+    assert spool.append_outcome(GRANT, 5, "refused", b"r", at=1) == 5
+    spool.close()
+
+
+def test_that_a_newer_revision_is_in_force_is_news_to_a_server_that_has_forgotten_it(path: Path) -> None:
+    spool = Spool(path, HOST)
+    for revision in (1, 2, 3):
+        spool.append_outcome(GRANT, revision, "applied", b"a", at=1)
+    assert spool.append_outcome(GRANT, 3, "refused", b"r", at=1, too_late=True) is None
+    assert spool.append_outcome(GRANT, 2, "refused", b"r", at=1, too_late=True) == 4
+    assert spool.append_outcome(GRANT, 2, "refused", b"r", at=2, too_late=True) is None
+    spool.close()
+
+
+def filled(path: Path, count: int, *, acknowledged: int, kept_longer: int = 10_000) -> Spool:
+    spool = Spool(path, HOST, kept_longer=kept_longer)
+    for number in range(1, count + 1):
+        spool.append(b"%d" % number)
+    spool.acknowledge(acknowledged)
+    return spool
+
+
+def test_a_server_that_lost_reports_is_told_them_again_under_the_same_numbers(path: Path) -> None:
+    """SPEC 5.3: a server restored from a backup says less than it once did."""
+    spool = filled(path, 5, acknowledged=4)
+    name = spool.spool_id
+    assert spool.agree(2) is False
+    assert (spool.spool_id, spool.acknowledged, spool.last) == (name, 2, 5)
+    assert spool.pending(0, 10) == [(3, b"3"), (4, b"4"), (5, b"5")]
+    spool.close()
+    again = Spool(path, HOST)
+    assert (again.acknowledged, again.append(b"6")) == (2, 6)
+    again.close()
+
+
+def test_what_a_server_lost_and_this_host_no_longer_has_ends_the_numbering(path: Path) -> None:
+    spool = filled(path, 6, acknowledged=5, kept_longer=2)
+    name = spool.spool_id
+    assert spool.agree(1) is True
+    assert spool.spool_id != name
+    assert spool.pending(0, 10) == [(1, b"4"), (2, b"5"), (3, b"6")]
+    renamed = spool.spool_id
+    spool.close()
+    again = Spool(path, HOST)
+    assert (again.spool_id, again.acknowledged, again.append(b"7")) == (renamed, 0, 4)
+    again.close()
+
+
+def test_a_host_that_was_set_back_does_not_reuse_numbers_the_server_has(path: Path) -> None:
+    spool = filled(path, 3, acknowledged=2)
+    name = spool.spool_id
+    assert spool.agree(9) is True
+    assert spool.spool_id != name
+    assert (spool.pending(0, 10), spool.append(b"new")) == ([(1, b"3")], 2)
+    spool.close()
+
+
+def test_a_new_numbering_of_nothing_starts_at_one(path: Path) -> None:
+    spool = Spool(path, HOST)
+    assert spool.agree(7) is True
+    assert (spool.pending(0, 10), spool.append(b"first")) == ([], 1)
+    spool.close()
+
+
+def test_a_server_that_says_what_it_said_changes_nothing(path: Path) -> None:
+    spool = filled(path, 5, acknowledged=3)
+    name = spool.spool_id
+    assert [spool.agree(kept) for kept in (3, 4, 5)] == [False, False, False]
+    assert (spool.spool_id, spool.acknowledged, spool.pending(0, 10)) == (name, 5, [])
+    spool.close()
+
+
+def test_only_so_many_reports_stay_after_the_server_has_them(path: Path) -> None:
+    spool = filled(path, 9, acknowledged=9, kept_longer=3)
+    assert spool._db.execute("select min(sequence), count(*) from report").fetchone() == (7, 3)
+    assert (spool.pending(0, 10), spool.append(b"next")) == ([], 10)
     spool.close()
 
 
@@ -192,4 +269,37 @@ def test_the_pending_reports_are_always_those_beyond_the_acknowledged(
             kept = max(kept, min(int(step), last))
             spool.acknowledge(int(step))
         assert [number for number, _ in spool.pending(0, 100)] == list(range(kept + 1, last + 1))
+    spool.close()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.sampled_from(["append", "keep", "reopen"]), min_size=1, max_size=25),
+    st.integers(0, 30),
+    st.integers(1, 5),
+)
+def test_whatever_a_server_says_it_keeps_it_is_told_all_else_that_is_here(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[str], kept: int, kept_longer: int
+) -> None:
+    path = tmp_path_factory.mktemp("spool") / "spool.db"
+    spool, made, confirmed = Spool(path, HOST, kept_longer=kept_longer), 0, 0
+    for step in steps:
+        if step == "append":
+            made += 1
+            spool.append(b"%d" % made)
+        elif step == "keep":
+            confirmed = made
+            spool.acknowledge(spool.last)
+        else:
+            spool.close()
+            spool = Spool(path, HOST, kept_longer=kept_longer)
+    gone = max(0, confirmed - kept_longer)
+    # A server that keeps more than was ever made speaks of another history; what it never confirmed is told it.
+    known = max(kept, gone) if kept <= made else confirmed
+    begun_anew = spool.agree(kept)
+    assert begun_anew is (kept < gone or kept > made)
+    first = 0 if begun_anew else kept
+    told = spool.pending(0, 100)
+    assert [int(body) for _, body in told] == list(range(known + 1, made + 1))
+    assert [number for number, _ in told] == list(range(first + 1, spool.last + 1))
     spool.close()

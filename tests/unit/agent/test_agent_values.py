@@ -16,12 +16,14 @@ import jit_agent
 from jit_agent import config, enforcer_wire, identity, keys, peer, people_requests
 from jit_agent.errors import AgentError, EnforcerRefused, Malformed, Misconfigured
 from jit_agent.model import Ask, Command, LiveGrant, is_id, new_session_id
+from jit_agent.server_session import longest_pause
 from jit_agent.text import safe
 from jit_testing.host_certificates import TestAuthority
 
 LIVE = LiveGrant(
     grant_id="gnt-0000000000000001", revision=1, uid=1001, user="alice", role="web", run_as_user="root",
-    run_as_group="", commands=None, shell=False, not_after=1, scope="jit.scope", processes=0,
+    run_as_group="", commands=None, shell=False, not_after=1, until=1, once=False, used=False, session=0,
+    scope="jit.scope", processes=0,
 )  # fmt: skip
 RESTART = replace(LIVE, commands=(Command("/usr/bin/systemctl", ("restart", "nginx")), Command("/usr/bin/tail", None)))
 ASK = Ask(argv=("/usr/bin/systemctl", "restart", "nginx"))
@@ -46,7 +48,7 @@ ASK = Ask(argv=("/usr/bin/systemctl", "restart", "nginx"))
     ],
 )
 def test_a_grant_covers_exactly_what_sudo_would_let_through(grant: LiveGrant, ask: Ask, covered: bool) -> None:
-    assert grant.covers(ask) is covered
+    assert grant.covers(ask, 16) is covered
 
 
 def test_session_ids_are_ids_and_never_the_same() -> None:
@@ -64,7 +66,7 @@ def test_what_is_no_grant_id_is_none(text: str) -> None:
 
 PROOF = {
     "grant": "gnt-0000000000000001", "revision": 1, "reason": "expired", "ended_at": 5, "late_us": 7, "killed": 0,
-    "scope_empty": True, "rule_removed": True,
+    "scope_empty": True, "rule_removed": True, "leftovers": [{"pid": 7, "command": "sleep 1000", "killed": False}],
 }  # fmt: skip
 
 
@@ -150,11 +152,22 @@ def test_limits_of_a_request_are_named() -> None:
         ("1:name=systemd:/jit-gnt-0000000000000001.scope\n0::/", None),
     ],
 )
-def test_root_is_inside_a_grant_only_by_its_cgroup(tmp_path: Path, cgroup: str, grant: str | None) -> None:
-    (tmp_path / "7").mkdir()
-    (tmp_path / "7" / "cgroup").write_text(cgroup + "\n")
-    assert peer.grant_of_scope(7, tmp_path) == grant
-    assert peer.grant_of_scope(8, tmp_path) is None
+def test_root_is_inside_a_grant_only_by_its_cgroup(cgroup: str, grant: str | None) -> None:
+    assert peer.grant_of_scope(cgroup + "\n") == grant
+
+
+@pytest.mark.parametrize(
+    ("told", "session"), [("16", 16), ("0", 0), ("4294967295", 0), ("4294967294", 4_294_967_294), ("", 0), ("-1", 0)]
+)
+def test_what_no_login_started_has_no_session(told: str, session: int) -> None:
+    assert peer.session_of(told) == session
+
+
+def test_a_host_comes_back_later_and_later_but_soon_if_a_lease_runs_out() -> None:
+    pauses = [longest_pause(attempt, lease=False) for attempt in range(50)]
+    assert (pauses[0], pauses[-1]) == (0.5, 10.0)
+    assert pauses == sorted(pauses)
+    assert max(longest_pause(attempt, lease=True) for attempt in range(50)) == 1.0
 
 
 def test_text_from_outside_is_visible_and_harmless() -> None:

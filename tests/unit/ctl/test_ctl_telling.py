@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
+
+import pytest
 
 from jit_ctl.model import Event
 from jit_ctl.telling import told
@@ -11,6 +14,7 @@ from jit_ctl.telling import told
 EVENT = Event(
     1, datetime(2026, 1, 1, tzinfo=UTC), "grant.ended", "host web1", "alice", "web1", "admin", "req-1", "gnt-1", {}
 )
+NOON_US = 1_795_435_200_000_000
 PROOF = {"reason": "expired", "rule_removed": True, "scope_empty": True, "killed": 2, "late_us": 13714}
 
 
@@ -29,3 +33,53 @@ def test_a_session_says_how_it_went() -> None:
 def test_details_that_are_not_as_expected_and_unknown_kinds_are_shown_whole() -> None:
     assert told(replace(EVENT, details={"reason": "expired"})) == "reason=expired"
     assert told(replace(EVENT, kind="future.kind", details={"a": "b c", "n": 1})) == "a='b c' n=1"
+
+
+def test_an_end_names_what_was_left_over_and_one_without_a_host_says_why() -> None:
+    left = {**PROOF, "leftovers": ["41 sleep 9", "42 nc (killed)"]}
+    assert told(replace(EVENT, details=left)).endswith("14 ms late; left over: 41 sleep 9, 42 nc (killed)")
+    unsigned = {"reason": "revoked", "proof": "it had not started"}
+    assert told(replace(EVENT, details=unsigned)) == "revoked, it had not started"
+
+
+@pytest.mark.parametrize(
+    ("kind", "details", "words"),
+    [
+        (
+            "grant.scheduled",
+            {"run_as": "root", "not_before": NOON_US, "not_after": NOON_US + 3_600_000_000, "reason": ""},
+            "as root until 2026-11-23T13:00:00Z, from 2026-11-23T12:00:00Z",
+        ),
+        (
+            "grant.extended",
+            {"request": "req-2", "duration_s": 1_800, "old_end": NOON_US - 1_800_000_000, "new_end": NOON_US},
+            "30m more, until 2026-11-23T12:00:00Z",
+        ),
+        (
+            "request.created",
+            {"extends": "gnt-1", "duration_s": 1_800, "reason": "not done"},
+            "30m more for gnt-1: not done",
+        ),
+        (
+            "request.created",
+            {"command": "/bin/id", "run_as": "root", "duration_s": 60, "reason": "", "starts_at": NOON_US},
+            "/bin/id as root for 1m from 2026-11-23T12:00:00Z",
+        ),
+        ("request.refused", {"why": "alice is locked: x (by carol)"}, "alice is locked: x (by carol)"),
+        ("grant.refused", {"message": "alice is disabled"}, "alice is disabled"),
+        ("grant.unconfirmed", {"reason": "revoked", "due_at": NOON_US}, "revoked, and the host has not said so"),
+        (
+            "grant.footprint",
+            {"changes": ["/etc/sudoers.d/x added (sudoers)"], "truncated": True},
+            "not as it was before: /etc/sudoers.d/x added (sudoers) and more",
+        ),
+        (
+            "lock.created",
+            {"lock": "lck-1", "reason": "stolen", "expires_at": None, "grants_ended": 2, "requests_cancelled": 0},
+            "lck-1 until it is lifted: stolen; 2 grants revoked, 0 requests cancelled",
+        ),
+        ("lock.lifted", {"lock": "lck-1", "reason": "its time was up"}, "lck-1: its time was up"),
+    ],
+)
+def test_what_happens_to_grants_and_locks_is_told_in_words(kind: str, details: dict[str, Any], words: str) -> None:
+    assert told(replace(EVENT, kind=kind, details=details)) == words

@@ -4,6 +4,8 @@ import base64
 import hashlib
 import json
 import os
+import shutil
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from jit_enforcer import admission, connection, processes, programs
 from jit_enforcer.errors import Expired, Unsafe
 from jit_enforcer.host import Host
 from jit_enforcer.ledger import Ledger
@@ -45,13 +48,22 @@ class FakeClock:
 
 
 class FakeScopes(Scopes):
-    """Scopes as sets of pids.  `broken` makes systemd refuse, `immortal` keeps processes alive."""
+    """Scopes as sets of pids; a signal ends all but the `deaf`, KILL ends those too.
+
+    `broken` makes systemd refuse, `immortal` keeps processes alive, `maimed` scopes have lost their placeholder, and
+    systemd has given the `forgotten` up.  `sent` is what was sent to each pid.
+    """
 
     def __init__(self, paths: Paths) -> None:
         super().__init__(paths)
         self.held: dict[Scope, set[int]] = {}
         self.broken = False
         self.immortal = False
+        self.deaf: set[int] = set()
+        self.maimed: set[Scope] = set()
+        self.forgotten: set[Scope] = set()
+        self.sent: dict[int, list[signal.Signals]] = {}
+        self.timers: set[Scope] = set()
 
     def start(self, scope: Scope, *, left_us: int, not_after: int) -> None:
         if left_us <= SECOND:
@@ -59,12 +71,21 @@ class FakeScopes(Scopes):
         if self.broken:
             raise Unsafe("systemd refused")
         self.held[scope] = set()
+        self.timers.add(scope)
+
+    def mend(self, scope: Scope) -> None:
+        if scope in self.forgotten:
+            raise Unsafe("systemd refused")
+        self.maimed.discard(scope)
 
     def stop_timer(self, scope: Scope) -> None:
-        pass
+        self.timers.discard(scope)
 
     def exists(self, scope: Scope) -> bool:
         return scope in self.held
+
+    def whole(self, scope: Scope) -> bool:
+        return scope in self.held and scope not in self.maimed
 
     def admit(self, scope: Scope, pid: int) -> None:
         self.held[scope].add(pid)
@@ -75,20 +96,27 @@ class FakeScopes(Scopes):
     def processes(self, scope: Scope) -> list[int]:
         return sorted(self.held.get(scope, set()))
 
+    def send(self, scope: Scope, pid: int, *numbers: signal.Signals) -> None:
+        self.sent.setdefault(pid, []).extend(numbers)
+        if pid not in self.deaf or signal.SIGKILL in numbers:
+            self.held[scope].discard(pid)
+
     def move(self, old: Scope, new: Scope) -> None:
         self.held[new] |= self.held.pop(old, set())
 
     def kill(self, scope: Scope, *, patience_s: float = 2.0) -> int:
         if self.immortal:
             raise Unsafe("still populated")
-        return len(self.held.pop(scope, set()))
+        killed = len(self.programs(scope))
+        self.held.pop(scope, None)
+        return killed
 
     def found(self) -> Iterator[Scope]:
         yield from list(self.held)
 
 
 class SuitableProbe(Probe):
-    def problems(self) -> list[str]:
+    def known_problems(self) -> list[str]:
         return []
 
 
@@ -109,6 +137,9 @@ def fields(**changes: Any) -> dict[str, Any]:
         "role": "web",
         "not_before": NOW,
         "not_after": NOW + 3600 * SECOND,
+        "until": changes.get("not_after", NOW + 3600 * SECOND),
+        "once": False,
+        "session": 0,
         "remaining_s": 3600,
     } | changes
 
@@ -206,3 +237,37 @@ def boot(paths: Paths, clock: FakeClock, scopes: FakeScopes, people: list[Person
 @pytest.fixture
 def host(boot: Callable[..., Host]) -> Host:
     return boot()
+
+
+@dataclass(frozen=True)
+class AtTheGate:
+    """Lets a sudo of alice stand at the gate, pid 100; the answer is the grant it is let into."""
+
+    host: Host
+
+    def __call__(self, line: str, *, session: int = 7, started_us: int | None = None) -> str | None:
+        folder = self.host.paths.proc / "100"
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "fd").mkdir(parents=True)
+        (folder / "fd/5").symlink_to("socket:[4242]")
+        (folder / "exe").symlink_to(programs.SUDO)
+        (folder / "status").write_text("Name:\tsudo\nUid:\t4001\t0\t0\t0\n")
+        start = processes.ticks(self.host.clock.boot_us() if started_us is None else started_us)
+        (folder / "stat").write_text(f"100 (sudo) S 7 {' '.join(['0'] * 17)} {start} 0\n")
+        (folder / "sessionid").write_text(str(session))
+        (folder / "cmdline").write_bytes("\0".join([*line.split(), ""]).encode())
+        return admission.admit(self.host, ("127.0.0.1", 40_000), ("127.0.0.1", 843)).grant
+
+    def leave(self, scopes: FakeScopes) -> None:
+        """It has ended."""
+        shutil.rmtree(self.host.paths.proc / "100")
+        for held in scopes.held.values():
+            held.discard(100)
+
+
+@pytest.fixture
+def at_the_gate(host: Host, monkeypatch: pytest.MonkeyPatch) -> AtTheGate:
+    monkeypatch.setattr("os.pidfd_open", lambda _: os.open("/dev/null", os.O_RDONLY))
+    monkeypatch.setattr(processes, "alive", lambda _: True)
+    monkeypatch.setattr(connection, "inode", lambda *_: 4242)
+    return AtTheGate(host)

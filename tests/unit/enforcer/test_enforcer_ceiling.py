@@ -16,6 +16,11 @@ from unit.enforcer.conftest import NOW, SECOND, fields
     [
         ("max_duration_s = 3600", {}, {"not_after": NOW + 3601 * SECOND}),
         ("max_duration_s = 3600", {}, {"remaining_s": 3601}),
+        (
+            "max_duration_s = 3600",
+            {"not_after": NOW + 60 * SECOND, "until": NOW + 3600 * SECOND},
+            {"until": NOW + 3601 * SECOND},
+        ),
         ("", {"not_after": NOW + 86400 * SECOND, "remaining_s": 86400}, {"remaining_s": 86401}),
         ('run_as = ["postgres"]', {"run_as_user": "postgres"}, {"run_as_user": "root"}),
         ("run_as = []\nmin_uid = 1", None, {"run_as_user": "postgres"}),
@@ -46,6 +51,8 @@ def test_each_limit_lets_through_what_is_inside_and_nothing_beyond(
         'run_as = "root"',
         "run_as = [1]",
         'standing_sudo = "maybe"',
+        'leftovers = "keep"',
+        'leftovers = ["kill"]',
         "not toml",
         "\x00",
     ],
@@ -54,6 +61,12 @@ def test_a_ceiling_that_cannot_be_understood_refuses_everything(paths: Paths, to
     paths.ceiling.write_text(toml)
     with pytest.raises(BeyondCeiling):
         ceiling.load(paths)
+
+
+def test_leftovers_are_killed_only_where_the_host_says_so(paths: Paths) -> None:
+    assert ceiling.load(paths).leftovers == "report"
+    paths.ceiling.write_text('leftovers = "kill"')
+    assert ceiling.load(paths).leftovers == "kill"
 
 
 def test_a_missing_ceiling_and_one_others_may_write_refuse_everything(paths: Paths) -> None:

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import json
 import os
+import socket
 import struct
 import subprocess
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from jit_enforcer import applying, commands, dbus, probe, processes, units
+from jit_enforcer import applying, commands, connection, dbus, probe, processes, programs, units
 from jit_enforcer.errors import Denied, Malformed, NotAdmitted, Unsafe
 from jit_enforcer.host import Host
 from jit_enforcer.paths import Paths
@@ -110,25 +111,15 @@ def test_a_stranger_gets_the_code_of_the_refusal(host: Host, signer: Signer) -> 
         assert refusal.value.code == code
 
 
-TABLE = """\
-  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:9C40 0100007F:034B 01 00000000:00000000 00:00000000 00000000     0        0 4242 1
-   1: 0100007F:034B 0100007F:9C40 01 00000000:00000000 00:00000000 00000000   990        0 4243 1
-   2: 0100007F:9C41 0100007F:034B 01 00000000:00000000 00:00000000 00000000  1002        0 4244 1
-   3: 0100007F:9C42 0100007F:034B 08 00000000:00000000 00:00000000 00000000     0        0 4245 1
-"""
-
-
-@pytest.mark.parametrize(("port", "inode"), [(40000, "4242"), (40001, None), (40002, None), (40003, None)])
-def test_only_an_open_connection_of_root_counts(paths: Paths, port: int, inode: str | None) -> None:
-    (paths.proc / "1/net").mkdir(parents=True)
-    (paths.proc / "1/net/tcp").write_text(TABLE)
-    ends = ("127.0.0.1", port), ("127.0.0.1", 843)
-    if inode is not None:
-        assert processes.socket_inode(paths, *ends) == inode
-    else:
-        with pytest.raises(NotAdmitted):
-            processes.socket_inode(paths, *ends)
+def test_only_an_open_connection_of_root_counts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        ends = client.getsockname(), client.getpeername()
+        assert connection.inode(*ends) == os.fstat(client.fileno()).st_ino
+        for others in ((("127.0.0.1", 1), ends[1]), (("127.0.0.2", ends[0][1]), ends[1])):
+            with pytest.raises(NotAdmitted):
+                connection.inode(*others)
+    with pytest.raises(NotAdmitted):
+        connection.inode(*ends)
 
 
 def fake_process(paths: Paths, pid: int, exe: str, uid: int, inode: str) -> None:
@@ -144,9 +135,9 @@ def test_the_holder_is_sudo_itself_whoever_else_has_the_socket(paths: Paths) -> 
     fake_process(paths, 100, "/usr/bin/sudo", 4001, "4242")
     fake_process(paths, 101, "/usr/bin/env", 4002, "4242")
     fake_process(paths, 102, "/usr/bin/sudo", 4003, "1")
-    assert processes.holder(paths, "4242") == processes.Sudo(pid=100, uid=4001, start=900, parent=7)
+    assert processes.holder(paths, 4242) == processes.Sudo(pid=100, uid=4001, start=900, parent=7)
     with pytest.raises(NotAdmitted):
-        processes.holder(paths, "4243")
+        processes.holder(paths, 4243)
 
 
 def test_a_command_line_is_taken_whole_or_not_at_all(paths: Paths) -> None:
@@ -191,7 +182,8 @@ def test_a_systemd_that_is_too_old_is_named(said: str, suitable: bool) -> None:
         ("root ALL=ALL\n#includedir /etc/sudoers.d\n# the end\n", {"aaa": "", "zzzz.bak": "", "zzzz~": ""}, True),
         ("@includedir /etc/sudoers.d\nbob ALL=ALL\n", {}, False),
         ("root ALL=ALL\n", {}, False),
-        ("@includedir /etc/sudoers.d\n", {"zzzz": ""}, False),
+        ("@includedir /etc/sudoers.d\n", {"zzzz": "# nothing\n"}, True),
+        ("@includedir /etc/sudoers.d\n", {"zzzz": "bob ALL=ALL\n"}, False),
         ("@includedir /etc/sudoers.d\n", {"zzz-jit": "@includedir /tmp\n"}, False),
         ("@includedir /etc/sudoers.d\n", {"zzz-jit": None}, False),
     ],
@@ -222,6 +214,21 @@ def test_a_bus_that_is_not_there_is_a_refusal(tmp_path: Path) -> None:
     method = dbus.Method("a.b", "/", "a.b", "C", "")
     with pytest.raises(Unsafe):
         dbus.call(tmp_path / "no-such-socket", method)
+
+
+def test_a_program_is_heard_and_its_failure_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert programs.run("/bin/echo", "a b") == b"a b\n"
+    assert programs.run("/bin/sh", "-c", "echo out; echo err >&2; exit 3", may_fail=True) == b"out\nerr\n"
+    assert programs.run("/usr/bin/env") == b"PATH=/usr/sbin:/usr/bin:/sbin:/bin\nLC_ALL=C\n"
+    assert programs.run("/usr/bin/head", "-c", "1000000", "/dev/zero") == bytes(1_000_000)
+    monkeypatch.setattr(programs, "_PATIENCE_S", 0.05)
+    for argv, said in (
+        (["/no/such"], "No such file"),
+        (["/bin/sh", "-c", "echo '\033[31m' >&2; exit 3"], r"status 3: .*\\x1b\[31m"),
+        (["/bin/sleep", "100"], "status -9"),
+    ):
+        with pytest.raises(Unsafe, match=said):
+            programs.run(*argv)
 
 
 def test_the_enforcer_starts_with_nothing_but_the_standard_library() -> None:

@@ -109,6 +109,16 @@ BAD_VALUES: list[tuple[str, object]] = [
     ("not_after", -5),
     ("not_after", 10**30),
     ("remaining_s", 0),
+    ("until", NOW + 3600 * SECOND - 1),
+    ("until", 253_402_300_799_000_001),
+    ("until", True),
+    ("until", None),
+    ("once", 0),
+    ("once", None),
+    ("session", -1),
+    ("session", 2**32 - 1),
+    ("session", True),
+    ("session", "7"),
 ]
 
 

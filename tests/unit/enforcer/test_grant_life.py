@@ -69,6 +69,7 @@ def test_a_grant_ends_at_its_end_with_proof(host: Host, clock: FakeClock, scopes
         "killed": 1,
         "scope_empty": True,
         "rule_removed": True,
+        "leftovers": [],
     }
 
 
@@ -127,7 +128,7 @@ def test_what_the_end_of_one_leaves_alone_the_end_of_the_next_looks_for(
     with monkeypatch.context() as disk:
         if full:
             disk.setattr("os.fsync", no_room)
-        ending.end(host, first, "dropped")
+        ending.end(host, [first], "dropped")
     assert host.ledger.entries[TWO].since == first.since
     assert {entry.grant.grant for entry in boot().live()} == {TWO}
 
@@ -195,7 +196,7 @@ def test_a_replacement_that_fails_leaves_the_older_revision_in_force(
 @pytest.mark.parametrize("revision", [1, 2, 3])
 def test_after_its_end_no_revision_comes_back(host: Host, signer: Signer, revision: int) -> None:
     entry = applying.apply(host, signer.grant(revision=2))
-    ending.end(host, entry, "revoked")
+    ending.end(host, [entry], "revoked")
     with pytest.raises(Replayed):
         applying.apply(host, signer.grant(revision=revision))
     assert rules(host.paths) == set()
@@ -297,9 +298,9 @@ def test_rights_go_without_room_on_any_disk(
 def test_the_first_reason_stays(host: Host, scopes: FakeScopes, signer: Signer) -> None:
     entry = applying.apply(host, signer.grant())
     scopes.immortal = True
-    pending = ending.end(host, entry, "dropped")
+    pending = ending.end(host, [entry], "dropped")
     scopes.immortal = False
-    assert ending.end(host, pending, "revoked").proof == proof(host, ONE)
+    assert ending.end(host, pending, "revoked")[0].proof == proof(host, ONE)
     assert proof(host, ONE)["reason"] == "dropped"
 
 
@@ -330,7 +331,7 @@ def test_a_restart_finishes_an_end_that_was_under_way(
     host = boot()
     entry = applying.apply(host, signer.grant())
     scopes.immortal = True
-    ending.end(host, entry, "revoked")
+    ending.end(host, [entry], "revoked")
     scopes.immortal = False
     host = boot()
     reconciling.reconcile(host)

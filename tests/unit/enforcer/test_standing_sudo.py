@@ -3,81 +3,56 @@
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from jit_enforcer import admission, applying, ending, processes, programs, strays
+from jit_enforcer import applying, ending, processes, programs, strays
 from jit_enforcer.errors import NotAdmitted
 from jit_enforcer.host import Host
 from jit_enforcer.paths import Paths
-from unit.enforcer.conftest import Signer
+from unit.enforcer.conftest import SECOND, AtTheGate, Signer
 
 NAMED = [{"path": "/usr/bin/id", "args": ["-u"]}]
-SERVER = ("127.0.0.1", 843)
-CLIENT = ("127.0.0.1", 40_000)
-ROW = "  0: 0100007F:9C40 0100007F:034B 01 0 0 0 0 0 4242\n"
 
 
-@pytest.fixture
-def alive(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sudo processes of these tests are folders only."""
-    monkeypatch.setattr("os.pidfd_open", lambda _: os.open("/dev/null", os.O_RDONLY))
-    monkeypatch.setattr(processes, "alive", lambda _: True)
-
-
-def admit(host: Host, line: str, *, started_us: int) -> str | None:
-    """Let a sudo of alice stand at the gate; the grant it is let into."""
-    folder = host.paths.proc / "100"
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "fd").mkdir(parents=True)
-    (folder / "fd/5").symlink_to("socket:[4242]")
-    (folder / "exe").symlink_to(programs.SUDO)
-    (folder / "status").write_text("Name:\tsudo\nUid:\t4001\t0\t0\t0\n")
-    start = started_us * processes.TICKS_PER_S // 1_000_000
-    (folder / "stat").write_text(f"100 (sudo) S 7 {' '.join(['0'] * 17)} {start} 0\n")
-    (folder / "cmdline").write_bytes("\0".join([*line.split(), ""]).encode())
-    (host.paths.proc / "1/net").mkdir(parents=True, exist_ok=True)
-    (host.paths.proc / "1/net/tcp").write_text("head\n" + ROW)
-    return admission.admit(host, CLIENT, SERVER).grant
-
-
-@pytest.mark.usefixtures("alive")
-def test_a_standing_rule_needs_the_ceilings_leave(host: Host, signer: Signer) -> None:
+def test_a_standing_rule_needs_the_ceilings_leave(host: Host, signer: Signer, at_the_gate: AtTheGate) -> None:
     applying.apply(host, signer.grant(commands=NAMED))
-    now = host.clock.boot_us()
-    assert admit(host, "sudo id -u", started_us=now) == "gnt-0000000000000001"
+    assert at_the_gate("sudo id -u") == "gnt-0000000000000001"
     with pytest.raises(NotAdmitted):
-        admit(host, "sudo -u bob who", started_us=now)
+        at_the_gate("sudo -u bob who")
     host.paths.ceiling.write_text('standing_sudo = "allow"')
-    assert admit(host, "sudo -u bob who", started_us=now) is None
+    assert at_the_gate("sudo -u bob who") is None
 
 
-@pytest.mark.usefixtures("alive")
 @pytest.mark.parametrize(
     "line", ["sudo -r a -t b id -u", "sudo -u root -g root id -u", "sudo ./x/id -u", "sudo -s", "sudo -e /etc/motd"]
 )
-def test_what_could_go_by_a_grants_rule_never_starts_outside_its_scope(host: Host, signer: Signer, line: str) -> None:
+def test_what_could_go_by_a_grants_rule_never_starts_outside_its_scope(
+    host: Host, signer: Signer, at_the_gate: AtTheGate, line: str
+) -> None:
     host.paths.ceiling.write_text('standing_sudo = "allow"')
     applying.apply(host, signer.grant(commands=NAMED))
     with pytest.raises(NotAdmitted):
-        admit(host, line, started_us=host.clock.boot_us())
+        at_the_gate(line)
 
 
-@pytest.mark.usefixtures("alive")
-def test_a_sudo_that_may_have_read_the_rule_of_an_ended_grant_must_start_anew(host: Host, signer: Signer) -> None:
+def test_a_sudo_that_may_have_read_the_rule_of_an_ended_grant_must_start_anew(
+    host: Host, signer: Signer, at_the_gate: AtTheGate
+) -> None:
     host.paths.ceiling.write_text('standing_sudo = "allow"')
     applying.apply(host, signer.grant(commands=NAMED))
     ended = applying.apply(
         host, signer.grant(grant="gnt-0000000000000002", commands=[{"path": "/bin/who", "args": []}])
     )
     now = host.clock.boot_us()
-    ending.end(host, ended, "revoked")
+    ending.end(host, [ended], "revoked")
     with pytest.raises(NotAdmitted):
-        admit(host, "sudo who", started_us=now - 1_000_000)
-    assert admit(host, "sudo who", started_us=now + 1_000_000) is None
+        at_the_gate("sudo who", started_us=now - SECOND)
+    assert at_the_gate("sudo who", started_us=now + SECOND) is None
 
 
 @pytest.fixture
@@ -107,12 +82,20 @@ def test_a_sudo_that_is_spared_keeps_its_monitor(
     found = real(paths)
     parent, monitor = sudo_with_a_monitor
     start, _ = processes.start_and_parent(found, parent)
-    killed = strays.kill(
-        found,
-        uid=os.getuid(),
-        since_us=0,
-        spared=[(parent, start)] if spared else [],
-        in_live_scope=lambda _: False,
-    )
-    assert killed == (0 if spared else 2)
+    now = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+    span = strays.Span(0, now, frozenset([(parent, start)] if spared else []))
+    killed = strays.kill(found, {os.getuid(): span}, lambda _: False)
+    assert (killed[os.getuid()] == 0) is spared
     assert (processes.inspect(found, monitor, processes.sudo_binary()) is None) is not spared
+
+
+def test_a_sudo_that_started_before_the_grant_or_after_its_end_is_not_looked_for(
+    paths: Paths, sudo_with_a_monitor: tuple[int, int]
+) -> None:
+    found = real(paths)
+    parent, _ = sudo_with_a_monitor
+    start_us = processes.start_and_parent(found, parent)[0] * SECOND // processes.ticks(SECOND)
+    for since, until in ((start_us + SECOND, start_us + 2 * SECOND), (0, start_us - SECOND)):
+        span = strays.Span(since, until, frozenset())
+        assert strays.kill(found, {os.getuid(): span}, lambda _: False) == {os.getuid(): 0}
+    assert processes.inspect(found, parent, processes.sudo_binary())

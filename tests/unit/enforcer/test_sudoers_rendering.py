@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from jit_enforcer import grant, parseback, sudoers
 from jit_enforcer.accounts import RunAs
 from jit_enforcer.errors import Malformed, Unsafe, Unsuitable
+from jit_enforcer.paths import Paths
 from unit.enforcer.conftest import NOW, SECOND, fields
 
 ROOT = RunAs(0, None)
@@ -163,14 +164,14 @@ def test_a_file_that_says_more_or_nothing_or_nonsense_is_refused(tmp_path: Path)
         ("Defaults:bob log_servers+=192.0.2.1\n", "", False),
     ],
 )
-def test_ours_must_be_the_last_word(tmp_path: Path, before: str, after: str, holds: bool) -> None:
-    found, path = parsed(), tmp_path / "sudoers"
+def test_ours_must_be_the_last_word(paths: Paths, before: str, after: str, holds: bool) -> None:
+    found, path = parsed(), paths.sudoers
     ours = sudoers.defaults(4001, record_input=False) + sudoers.rule(found, ROOT)
     path.write_text(f"{before}root ALL=(ALL) ALL\n{ours}{after}")
 
     def check_whole() -> None:
         parseback.check_whole(
-            path,
+            paths,
             defaults=[sudoers.expected_defaults(4001, record_input=False)],
             rules=[sudoers.expected_rule(found, ROOT)],
             run_as_names={"root"},

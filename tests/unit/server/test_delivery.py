@@ -8,11 +8,14 @@ from dataclasses import replace
 import pytest
 
 from jit_server.domain.identity import HostCaller, LocalUser, Person
-from jit_server.domain.lifecycle import GrantState
+from jit_server.domain.lifecycle import LIVE, OVER, REVOCABLE, GrantState
 from jit_server.domain.report import (
+    END_REASONS,
     Applied,
     DropAsked,
     Ended,
+    Footprint,
+    FootprintChange,
     GrantRefused,
     Report,
     ReportBody,
@@ -40,7 +43,8 @@ async def test_an_approved_grant_is_sent_signed_for_the_boot_the_host_runs(world
     assert desired.generation == await world.services.delivery.generation(host)
     (sent,) = desired.grants
     payload = json.loads(sent.envelope[72 + 14 :])
-    assert (sent.grant_id, sent.revision) == (grant_id, 1) == (payload["grant"], payload["revision"])
+    assert (sent.grant_id, sent.revision) == (payload["grant"], payload["revision"])
+    assert sent.grant_id == grant_id
     assert (payload["host"], payload["boot"]) == (host.host_id, BOOT)
     assert (payload["uid"], payload["user"], payload["remaining_s"]) == (1_001, "alice", 599)
 
@@ -62,7 +66,7 @@ async def test_a_grant_nobody_took_for_long_is_signed_anew_with_the_time_that_is
     await world.services.delivery.desired_state(host, BOOT)
     world.clock.advance(100)
     (again,) = (await world.services.delivery.desired_state(host, BOOT)).grants
-    assert again.revision == 2
+    assert again.revision > 1
     assert json.loads(again.envelope[86:])["remaining_s"] == 500
 
 
@@ -182,6 +186,61 @@ async def test_nothing_a_host_says_brings_an_ended_grant_back(world: CoreWorld, 
     assert grant_id not in await world.wanted(host)
 
 
+async def _in_state(world: CoreWorld, host: HostCaller, carol: Person, state: GrantState) -> str:
+    """The id of a grant of ten minutes in that state."""
+    ahead = world.clock.now() + 60_000_000 if state is GrantState.SCHEDULED else 0
+    grant_id = await world.granted(host, carol, starts_at=ahead)
+    if state not in {GrantState.SCHEDULED, GrantState.REFUSED}:
+        await world.wanted(host)
+    if state in {GrantState.ACTIVE, GrantState.ENDING, GrantState.UNCONFIRMED}:
+        await world.take(host, grant_id)
+    match state:
+        case GrantState.ENDING:
+            await world.services.grants.revoke(carol, grant_id)
+        case GrantState.UNCONFIRMED:
+            world.clock.advance(605)
+            await world.services.grants.expire()
+        case GrantState.ENDED:
+            await world.report(host, grant_id, proof())
+        case GrantState.REFUSED:
+            await world.wanted(host)
+            await world.report(host, grant_id, GrantRefused(1, "unsafe", "x"))
+    assert await world.state(grant_id) is state
+    return grant_id
+
+
+@pytest.mark.parametrize(("boot", "away_s"), [(BOOT, 0), (OTHER_BOOT, 0), (OTHER_BOOT, 601)])
+@pytest.mark.parametrize("state", list(GrantState))
+async def test_no_report_is_ever_in_the_way_of_those_after_it(
+    world: CoreWorld, state: GrantState, boot: str, away_s: int
+) -> None:
+    """SPEC 5.3: a report that cannot be kept would be sent again for ever.  And none adds a right (S11)."""
+    host, carol, _ = await _granted(world)
+    start = world.clock.now()
+    bodies: tuple[ReportBody, ...] = (
+        Applied(1, "jit.scope"),
+        Applied(2**31, "jit.scope"),
+        *(GrantRefused(1, code, "x") for code in ("replayed", "expired", "unsafe", "beyond_ceiling")),
+        DropAsked(LocalUser(1_001, "alice")),
+        *(proof(reason) for reason in sorted(END_REASONS)),
+        *(proof(reason, revision=2**31) for reason in sorted(END_REASONS)),
+        proof("expired", scope_empty=False),
+        Footprint(start, start + 1, (FootprintChange("/etc/shadow", "account", "changed"),), truncated=False),
+    )
+    for body in bodies:
+        await world.hello(host)
+        grant_id = await _in_state(world, host, carol, state)
+        world.clock.advance(away_s)
+        await world.hello(host, boot=boot)
+        for late in (0, 11):
+            world.clock.advance(late)
+            await world.report(host, grant_id, body)
+            if state in OVER or state in {GrantState.ENDING, GrantState.UNCONFIRMED}:
+                assert await world.state(grant_id) not in REVOCABLE
+            if state is GrantState.SCHEDULED:
+                assert await world.state(grant_id) not in LIVE
+
+
 async def test_a_host_that_refuses_a_grant_ends_it_with_its_reason(world: CoreWorld) -> None:
     host, _, grant_id = await _granted(world)
     await world.wanted(host)
@@ -200,7 +259,7 @@ async def test_what_a_host_says_of_a_former_revision_does_not_count(world: CoreW
     await world.report(host, grant_id, Applied(1, "jit.scope"))
     await world.report(host, grant_id, GrantRefused(1, "replayed", ""))
     assert await world.state(grant_id) is GrantState.ISSUED
-    await world.report(host, grant_id, Applied(2, "jit.scope"))
+    await world.take(host, grant_id)
     assert await world.state(grant_id) is GrantState.ACTIVE
 
 
@@ -286,14 +345,14 @@ async def test_after_a_reboot_a_grant_with_time_left_is_signed_for_the_new_boot(
     await world.hello(host, boot=OTHER_BOOT)
     assert await world.state(grant_id) is GrantState.ISSUED
     sent = {grant.grant_id: grant for grant in (await world.services.delivery.desired_state(host, OTHER_BOOT)).grants}
-    assert sent[grant_id].revision == 2
+    assert sent[grant_id].revision > 1
     assert json.loads(sent[grant_id].envelope[86:])["boot"] == OTHER_BOOT
     # What the enforcer says of the boot before does not end what was signed for this one.
     await world.report(host, grant_id, proof("rebooted", revision=1))
     assert await world.state(grant_id) is GrantState.ISSUED
-    await world.report(host, grant_id, Applied(2, "jit.scope"))
+    revision = await world.take(host, grant_id, OTHER_BOOT)
     assert await world.state(grant_id) is GrantState.ACTIVE
-    await world.report(host, grant_id, proof("expired", revision=2))
+    await world.report(host, grant_id, proof("expired", revision=revision))
     assert await world.state(grant_id) is GrantState.ENDED
 
 

@@ -224,8 +224,16 @@ def test_the_message_of_a_grant_has_exactly_the_keys_of_the_specification() -> N
         "role": "web",
         "not_before": START,
         "not_after": START + 600 * SECOND,
+        "until": START + 600 * SECOND,
+        "once": False,
+        "session": 0,
         "remaining_s": 600,
     }
+    bound = replace(grant, once=True, session=7, lease_s=60)
+    payload = json.loads(message(bound, revision=1, boot_id=BOOT, now=START + 30 * SECOND)[14:])
+    assert (payload["once"], payload["session"]) == (True, 7)
+    assert (payload["not_after"], payload["until"]) == (START + 90 * SECOND, START + 600 * SECOND)
+    assert payload["remaining_s"] == 60
     assert (
         json.loads(message(replace(grant, commands=ALL), revision=1, boot_id=BOOT, now=START)[14:])["commands"] == "ALL"
     )

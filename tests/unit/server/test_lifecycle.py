@@ -13,6 +13,7 @@ from jit_server.domain.lifecycle import (
     OVER,
     REQUEST_START,
     REQUEST_TRANSITIONS,
+    REVOCABLE,
     GrantMove,
     GrantState,
     RequestMove,
@@ -55,12 +56,22 @@ def test_every_grant_that_is_not_over_can_be_ended_by_the_host_and_every_live_on
         assert (state, GrantMove.END) in GRANT_TRANSITIONS
     for state in LIVE:
         assert (state, GrantMove.REVOKE) in GRANT_TRANSITIONS
-        assert (state, GrantMove.EXPIRE) in GRANT_TRANSITIONS
+        assert (state, GrantMove.SILENCE) in GRANT_TRANSITIONS
 
 
 def test_nothing_that_was_ending_comes_to_life_again() -> None:
     for (old, _), new in GRANT_TRANSITIONS.items():
-        assert new not in LIVE or old in LIVE
+        assert new not in REVOCABLE or old in REVOCABLE
+
+
+def test_a_host_never_hears_of_what_is_scheduled() -> None:
+    """So nothing but its start leads from there to a state in which a host may hold it."""
+    moves = {move: new for (old, move), new in GRANT_TRANSITIONS.items() if old is GrantState.SCHEDULED}
+    assert moves == {
+        GrantMove.START: GrantState.ISSUED,
+        GrantMove.REFUSE: GrantState.REFUSED,
+        GrantMove.END: GrantState.ENDED,
+    }
 
 
 def test_every_state_can_be_reached() -> None:

@@ -8,7 +8,7 @@ from jit_server.adapters.policy_yaml import YamlPolicyParser
 from jit_server.domain.ask import ALL, Command
 from jit_server.domain.grant import Record
 from jit_server.domain.identity import User
-from jit_server.domain.policy import Party, PolicyFile, Selector
+from jit_server.domain.policy import Extend, Party, PolicyFile, Selector
 from jit_server.ports import ParsedPolicy
 
 PEOPLE = [
@@ -98,6 +98,50 @@ def test_what_is_left_out_has_the_safe_default() -> None:
     assert role.run_as_users == ("root",)
     assert role.commands == ALL
     assert (role.default_s, role.max_s) == (5400, 86_400)
+
+
+@pytest.mark.parametrize(
+    ("line", "extend", "lease_s"),
+    [
+        ("extend: self", Extend.SELF, 0),
+        ("extend: approval", Extend.APPROVAL, 0),
+        ("extend: never", Extend.NEVER, 0),
+        ("offline: until-expiry", Extend.SELF, 0),
+        ("offline: {lease: 2m}", Extend.SELF, 120),
+        ("offline: {lease: 10s}", Extend.SELF, 10),
+        ("offline: {lease: 1h}", Extend.SELF, 3_600),
+    ],
+)
+def test_a_role_says_how_it_is_extended_and_what_holds_without_the_server(
+    line: str, extend: Extend, lease_s: int
+) -> None:
+    policy = parse(f"{ROLE}    {line}\n").policy
+    assert policy is not None
+    assert (policy.roles["r"].extend, policy.roles["r"].lease_s) == (extend, lease_s)
+
+
+def test_a_lease_that_can_end_nothing_early_is_warned_of() -> None:
+    short = ROLE.replace("default: 1h30m, max: 1d", "default: 2m, max: 5m")
+    before = told(short)
+    assert told(f"{short}    offline: {{lease: 4m}}\n") == before
+    (warning,) = [line for line in told(f"{short}    offline: {{lease: 5m}}\n") if line not in before]
+    assert warning.endswith("warning: offline: a lease as long as the longest grant ends nothing early")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("extend: always", "extend: 'always' is unknown: write self, approval or never"),
+        ("extend: true", "extend: must be a text; put it in quotes"),
+        ("offline: lease", "offline: must be `until-expiry`, or a lease such as {lease: 2m}"),
+        ("offline: {lease: 2m, x: 1}", "offline: must be `until-expiry`, or a lease such as {lease: 2m}"),
+        ("offline: {lease: 9s}", "offline: lease: must be between 10s and 1h"),
+        ("offline: {lease: 3601s}", "offline: lease: must be between 10s and 1h"),
+        ("offline: {lease: 120}", "offline: '120' is not a duration: write 30m, 2h or 1h30m"),
+    ],
+)
+def test_what_cannot_be_meant_by_it_is_told(line: str, message: str) -> None:
+    assert only_error(f"{ROLE}    {line}\n").endswith(message)
 
 
 def test_several_files_are_one_policy() -> None:

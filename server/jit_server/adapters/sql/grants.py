@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, func, insert, or_, select, update
 
 from jit_server.adapters.sql import codec
 from jit_server.adapters.sql.requests import chunks, within
@@ -19,6 +19,7 @@ from jit_server.ports import REQUESTS
 from jit_server.store import Scope
 
 _OPEN = (GrantState.ISSUED.value, GrantState.ACTIVE.value, GrantState.ENDING.value)
+_SCHEDULED = grants.c.state == GrantState.SCHEDULED.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class SqlGrants:
     session: Session
 
     async def add(self, grant: Grant) -> None:
-        self.session.topics.update((grant.request_id, REQUESTS))
+        self._changed(grant)
         await self.session.change(
             insert(grants).values(
                 grant_id=grant.grant_id,
@@ -46,6 +47,10 @@ class SqlGrants:
                 not_after=grant.not_after,
                 reason=grant.reason,
                 approved_by=codec.dump(list(grant.approved_by)),
+                term_s=grant.term_s,
+                once=grant.once,
+                session=grant.session,
+                lease_s=grant.lease_s,
             )
         )
 
@@ -77,9 +82,25 @@ class SqlGrants:
         query = query.order_by(grants.c.not_before.desc(), grants.c.grant_id).limit(limit)
         return [_grant(row) for row in await self.session.all(query)]
 
-    async def past(self, not_after: int) -> Sequence[Grant]:
-        query = select(grants).where(grants.c.state.in_(_OPEN), grants.c.not_after <= not_after)
-        return [_grant(row) for row in await self.session.all(query)]
+    async def with_leftovers(self, scope: Scope, since: int) -> Sequence[Grant]:
+        query = select(grants).where(within(grants, scope), grants.c.ended_at >= since, grants.c.leftovers != "[]")
+        rows = await self.session.all(query.order_by(grants.c.ended_at.desc(), grants.c.grant_id))
+        return [_grant(row) for row in rows]
+
+    async def overdue(self, now: int) -> Sequence[Grant]:
+        # Whatever is signed, or ended by somebody, may be due before its time.
+        early = or_(grants.c.ending_since > 0, grants.c.signed_not_after.between(1, now))
+        query = select(grants).where(grants.c.state.in_(_OPEN), or_(grants.c.not_after <= now, early))
+        found = [_grant(row) for row in await self.session.all(query)]
+        return [grant for grant in found if grant.overdue_at(now)]
+
+    async def to_start(self, now: int) -> Sequence[Grant]:
+        query = select(grants).where(_SCHEDULED, grants.c.not_before <= now)
+        return [_grant(row) for row in await self.session.all(query.order_by(grants.c.not_before, grants.c.grant_id))]
+
+    async def next_start(self) -> int:
+        row = await self.session.first(select(func.min(grants.c.not_before).label("at")).where(_SCHEDULED))
+        return 0 if row is None or row.at is None else int(row.at)
 
     async def count_open(self) -> Mapping[str, int]:
         query = select(grants.c.host_id, func.count().label("open")).where(grants.c.state.in_(_OPEN))
@@ -94,14 +115,20 @@ class SqlGrants:
         end_reason: str = "",
         left_set_at: int = 0,
         applied_boot: str = "",
+        ending_since: int = 0,
+        unconfirmed_at: int = 0,
+        leftovers: Sequence[str] = (),
     ) -> GrantState:
         state = advance_grant(grant.state, move)
-        self.session.topics.update((grant.request_id, REQUESTS))
+        self._changed(grant)
         given = {
             "ended_at": ended_at,
             "end_reason": end_reason,
             "left_set_at": left_set_at,
             "applied_boot": applied_boot,
+            "ending_since": ending_since,
+            "unconfirmed_at": unconfirmed_at,
+            "leftovers": codec.dump(list(leftovers)) if leftovers else "",
         }
         await self.session.change_one(
             update(grants)
@@ -111,6 +138,20 @@ class SqlGrants:
         )
         return state
 
+    async def extend(self, grant: Grant, not_after: int, term_s: int) -> Grant:
+        self._changed(grant)
+        await self.session.change_one(
+            update(grants)
+            .where(
+                grants.c.grant_id == grant.grant_id,
+                grants.c.state == grant.state.value,
+                grants.c.not_after == grant.not_after,
+            )
+            .values(not_after=not_after, term_s=term_s, extensions=grants.c.extensions + 1),
+            otherwise="the grant has changed meanwhile",
+        )
+        return replace(grant, not_after=not_after, term_s=term_s, extensions=grant.extensions + 1)
+
     async def set_signature(self, grant_id: str, signature: Signature) -> None:
         await self.session.change_one(
             update(grants)
@@ -119,16 +160,26 @@ class SqlGrants:
                 revision=signature.revision,
                 signed_boot=signature.boot_id,
                 signed_at=signature.at,
+                signed_until=signature.until,
+                signed_not_after=signature.not_after,
                 envelope=signature.envelope,
             ),
             otherwise="the grant was signed anew meanwhile",
         )
 
+    async def void_signature(self, grant_id: str) -> None:
+        await self.session.change(update(grants).where(grants.c.grant_id == grant_id).values(signed_boot=""))
+
+    def _changed(self, grant: Grant) -> None:
+        self.session.topics.update((grant.grant_id, grant.request_id, REQUESTS))
+
 
 def _grant(row: Row[Any]) -> Grant:
     signature = None
     if row.envelope is not None:
-        signature = Signature(row.revision, row.signed_boot, row.signed_at, row.envelope)
+        signature = Signature(
+            row.revision, row.signed_boot, row.signed_at, row.signed_until, row.signed_not_after, row.envelope
+        )
     return Grant(
         grant_id=row.grant_id,
         request_id=row.request_id,
@@ -146,9 +197,17 @@ def _grant(row: Row[Any]) -> Grant:
         not_after=row.not_after,
         reason=row.reason,
         approved_by=codec.texts(row.approved_by),
+        term_s=row.term_s,
+        once=row.once,
+        session=row.session,
+        lease_s=row.lease_s,
+        extensions=row.extensions,
         signature=signature,
         applied_boot=row.applied_boot,
+        ending_since=row.ending_since,
         ended_at=row.ended_at,
         end_reason=row.end_reason,
         left_set_at=row.left_set_at,
+        unconfirmed_at=row.unconfirmed_at,
+        leftovers=codec.texts(row.leftovers),
     )

@@ -57,6 +57,10 @@ class SqlRequests:
                 approvals_needed=request.approvals_needed,
                 role_commands=codec.dump(list(request.role_commands)),
                 mfa_passed=request.mfa_passed,
+                once=request.once,
+                session=request.session,
+                starts_at=request.starts_at,
+                extends=request.extends,
             )
         )
 
@@ -79,6 +83,10 @@ class SqlRequests:
     async def lapsed(self, now: int) -> Sequence[AccessRequest]:
         pending = requests.c.state == RequestState.PENDING.value
         return await self._load(select(requests).where(pending, requests.c.lapses_at <= now))
+
+    async def extending(self, grant_id: str) -> Sequence[AccessRequest]:
+        pending = requests.c.state == RequestState.PENDING.value
+        return await self._load(select(requests).where(pending, requests.c.extends == grant_id))
 
     async def add_decision(self, request_id: str, decision: Decision) -> None:
         self._changed(request_id)
@@ -145,5 +153,9 @@ def _request(row: Row[Any], votes: Sequence[Decision]) -> AccessRequest:
         approvals_needed=row.approvals_needed,
         role_commands=codec.texts(row.role_commands),
         mfa_passed=row.mfa_passed,
+        once=row.once,
+        session=row.session,
+        starts_at=row.starts_at,
+        extends=row.extends,
         decisions=tuple(votes),
     )

@@ -14,6 +14,7 @@ from jit_server.adapters.sql import engine as engines
 from jit_server.adapters.sql.grants import SqlGrants
 from jit_server.adapters.sql.hosts import SqlHosts
 from jit_server.adapters.sql.journal import SqlAudit, SqlPolicies, SqlReports
+from jit_server.adapters.sql.locks import SqlLocks
 from jit_server.adapters.sql.people import SqlFactors, SqlPeople
 from jit_server.adapters.sql.requests import SqlRequests
 from jit_server.adapters.sql.session import Session
@@ -30,6 +31,7 @@ class SqlTransaction:
     hosts: SqlHosts
     requests: SqlRequests
     grants: SqlGrants
+    locks: SqlLocks
     reports: SqlReports
     policies: SqlPolicies
     audit: SqlAudit
@@ -95,6 +97,7 @@ def _transaction(session: Session) -> SqlTransaction:
         hosts=SqlHosts(session),
         requests=SqlRequests(session),
         grants=SqlGrants(session),
+        locks=SqlLocks(session),
         reports=SqlReports(session),
         policies=SqlPolicies(session),
         audit=SqlAudit(session),

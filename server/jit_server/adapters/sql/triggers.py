@@ -10,16 +10,19 @@ from collections.abc import Collection, Iterator
 
 from sqlalchemy import Connection
 
-from jit_server.domain.lifecycle import GRANT_START, GRANT_TRANSITIONS, REQUEST_START, REQUEST_TRANSITIONS
+from jit_server.domain.lifecycle import GRANT_START, GRANT_TRANSITIONS, LIVE, REQUEST_START, REQUEST_TRANSITIONS
 
 _FIXED = {
     "requests": """
         request_id user_id host_id uid local_name role ask reason ticket duration_s created_at approvals_needed
-        role_commands mfa_passed
+        role_commands mfa_passed once session starts_at extends
     """,
     "grants": """
         grant_id request_id user_id host_id uid local_name role run_as_user run_as_group commands shell record
-        not_before not_after reason approved_by
+        not_before reason approved_by once session lease_s
+    """,
+    "locks": """
+        lock_id kind target reason created_by created_by_id created_at expires_at grants_ended requests_cancelled
     """,
 }
 _APPEND_ONLY = ("audit_events", "decisions", "reports", "policies")
@@ -47,6 +50,15 @@ def _rules() -> Iterator[tuple[str, str, str, str]]:
         "UPDATE",
         _illegal({(old, new) for (old, _), new in GRANT_TRANSITIONS.items()}),
         "illegal move of a grant",
+    )
+    yield "locks", "UPDATE", "OLD.lifted_at <> 0", "a lock is lifted once"
+    lives_on = f"OLD.state IN ({_list(LIVE)}) AND NEW.state = OLD.state"
+    longer = f"NEW.not_after > OLD.not_after AND NEW.extensions = OLD.extensions + 1 AND {lives_on}"
+    yield (
+        "grants",
+        "UPDATE",
+        f"(NEW.not_after <> OLD.not_after OR NEW.extensions <> OLD.extensions) AND NOT ({longer})",
+        "the end of a grant moves only later, and only while it lives",
     )
     for table, columns in _FIXED.items():
         changed = " OR ".join(f"NEW.{column} <> OLD.{column}" for column in columns.split())

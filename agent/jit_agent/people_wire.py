@@ -1,0 +1,170 @@
+"""What is asked of the server on behalf of people: protobuf messages to SPEC 4.2's JSON, the values people see.
+
+What comes in is refused (`Malformed`) when a required field is absent, a time is zero, or an enum has a value we do not
+know.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jit_agent import wire
+from jit_agent.errors import Malformed
+from jit_agent.model import Ask, Extension, NewRequest, Person, is_id
+from jit_protos.v1 import common_pb2, host_pb2
+
+Json = dict[str, Any]
+
+
+def ask_message(ask: Ask) -> common_pb2.Ask:
+    return common_pb2.Ask(
+        argv=ask.argv,
+        run_as_user=ask.run_as_user,
+        run_as_group=ask.run_as_group,
+        shell=ask.shell,
+        login=ask.login,
+        exact=ask.exact,
+    )
+
+
+def create_message(person: Person, new: NewRequest) -> host_pb2.CreateRequestRequest:
+    return host_pb2.CreateRequestRequest(
+        user=wire.local_user(person),
+        role=new.role,
+        ask=ask_message(new.ask),
+        duration_s=new.duration_s,
+        reason=new.reason,
+        ticket=new.ticket,
+        otp=new.otp,
+        once=new.once,
+        session=new.session,
+        starts_at=new.starts_at,
+    )
+
+
+def extend_message(person: Person, extension: Extension) -> host_pb2.ExtendGrantRequest:
+    return host_pb2.ExtendGrantRequest(
+        user=wire.local_user(person),
+        grant_id=extension.grant_id,
+        duration_s=extension.duration_s,
+        reason=extension.reason,
+        ticket=extension.ticket,
+        otp=extension.otp,
+    )
+
+
+def plan_json(message: host_pb2.PlanResponse) -> Json:
+    return {
+        "choices": [_choice_json(choice) for choice in message.choices],
+        "refusals": [{"role": r.role, "why": r.why, "hint": r.hint} for r in message.refusals],
+        "mfa_enrolled": message.mfa_enrolled,
+    }
+
+
+def _choice_json(choice: host_pb2.Choice) -> Json:
+    if not choice.role:
+        raise Malformed("the server offers a role without a name")
+    return {
+        "role": choice.role,
+        "description": choice.description,
+        "default_s": choice.default_s,
+        "max_s": choice.max_s,
+        "mfa": choice.mfa,
+        "reason": choice.reason,
+        "ticket": choice.ticket,
+        "approvals": choice.approvals,
+        "approvers": list(choice.approvers),
+        "commands": list(choice.commands),
+        "run_as_users": list(choice.run_as_users),
+    }
+
+
+def request_json(message: common_pb2.Request) -> Json:
+    """REQUEST of SPEC 4.2."""
+    if not is_id(message.request_id, "req"):
+        raise Malformed("the server speaks of a request without an id")
+    if not message.HasField("ask"):
+        raise Malformed("the server speaks of a request that asks for nothing")
+    if message.extends and not is_id(message.extends, "gnt"):
+        raise Malformed("the server speaks of an extension of something that is no grant")
+    return {
+        "request_id": message.request_id,
+        "user": message.user,
+        "host": message.host,
+        "role": message.role,
+        "ask": _ask_json(message.ask),
+        "reason": message.reason,
+        "ticket": message.ticket,
+        "duration_s": message.duration_s,
+        "state": _enum(common_pb2.RequestState, message.state, "REQUEST_STATE_"),
+        "created_at": wire.require_time(message.created_at, "created_at"),
+        "lapses_at": message.lapses_at,
+        "approvals_needed": message.approvals_needed,
+        "approvers": list(message.approvers),
+        "decisions": [
+            {"by": d.by, "approved": d.approved, "reason": d.reason, "at": wire.require_time(d.at, "decision")}
+            for d in message.decisions
+        ],
+        "grant": _grant_json(message.grant) if message.HasField("grant") else None,
+        "role_commands": list(message.role_commands),
+        "mfa_passed": message.mfa_passed,
+        "once": message.once,
+        "this_session": message.this_session,
+        "starts_at": message.starts_at,
+        "extends": message.extends,
+        "extends_to": message.extends_to,
+        "past_max_s": message.past_max_s,
+    }
+
+
+def _ask_json(ask: common_pb2.Ask) -> Json:
+    return {
+        "argv": list(ask.argv),
+        "run_as_user": ask.run_as_user,
+        "run_as_group": ask.run_as_group,
+        "shell": ask.shell,
+        "login": ask.login,
+        "exact": ask.exact,
+    }
+
+
+def _grant_json(grant: common_pb2.Grant) -> Json:
+    if not is_id(grant.grant_id, "gnt"):
+        raise Malformed("the server speaks of a grant without an id")
+    return {
+        "grant_id": grant.grant_id,
+        "request_id": grant.request_id,
+        "user": grant.user,
+        "host": grant.host,
+        "role": grant.role,
+        "run_as_user": grant.run_as_user,
+        "run_as_group": grant.run_as_group,
+        "commands": list(grant.commands),
+        "state": _enum(common_pb2.GrantState, grant.state, "GRANT_STATE_"),
+        "not_before": wire.require_time(grant.not_before, "not_before"),
+        "not_after": wire.require_time(grant.not_after, "not_after"),
+        "ended_at": grant.ended_at,
+        "end_reason": grant.end_reason,
+        "end_confirmed": grant.end_confirmed,
+        "reason": grant.reason,
+        "approved_by": list(grant.approved_by),
+        "once": grant.once,
+        "this_session": grant.this_session,
+        "lease_s": grant.lease_s,
+        "extensions": grant.extensions,
+        "unconfirmed_at": grant.unconfirmed_at,
+        "leftovers": list(grant.leftovers),
+    }
+
+
+def totp_json(message: common_pb2.TotpOffer) -> Json:
+    if not message.uri:
+        raise Malformed("the server's offer of a second factor is empty")
+    return {"uri": message.uri, "qr": list(message.qr)}
+
+
+def _enum(kind: Any, value: int, prefix: str) -> str:
+    if not value or value not in kind.values():
+        raise Malformed(f"the server uses a state we do not know ({prefix.lower()}{value})")
+    name: str = kind.Name(value)
+    return name.removeprefix(prefix).lower()
