@@ -31,10 +31,19 @@ def build_package(package: Package, release: int, out: Path) -> Path:
     key = digest(files, package.requirements.read_bytes(), root.name, str(epoch))
     name = f"packages/{package.name}-{key}"
     (built,) = cached(name, lambda draft: _build(package, release, root, draft, epoch)).glob("*.deb")
+    return _publish(built, out, f"{package.name}_*+deb{release}_*.deb")
+
+
+def _publish(built: Path, out: Path, replaced: str) -> Path:
+    """Copy to `out`, whole at every moment, and take away what the pattern finds beside it."""
     out.mkdir(parents=True, exist_ok=True)
-    for old in out.glob(f"{package.name}_*.deb"):
-        old.unlink()
-    return Path(shutil.copy(built, out / built.name))
+    with tempfile.NamedTemporaryFile(dir=out, prefix=".", delete=False) as draft:
+        draft.write(built.read_bytes())
+    Path(draft.name).chmod(0o644)
+    final = Path(draft.name).rename(out / built.name)
+    for old in set(out.glob(replaced)) - {final}:
+        old.unlink(missing_ok=True)
+    return final
 
 
 def _build(package: Package, release: int, root: Path, draft: Path, epoch: int) -> None:

@@ -46,7 +46,11 @@ AGENT = Package(
     member="agent",
     code=("jit_agent",),
     launchers={"usr/sbin/jit-agent": "jit_agent.main:main"},
-    stdlib_programs={"usr/lib/jit/enforcer": "jit_enforcer", "usr/lib/jit/cli": "jit_cli"},
+    stdlib_programs={
+        "usr/lib/jit/enforcer": "jit_enforcer",
+        "usr/lib/jit/footprint": "jit_footprint",
+        "usr/lib/jit/cli": "jit_cli",
+    },
     files={
         "packaging/bin/jit": "usr/bin/jit",
         "packaging/completions/jit.bash": "usr/share/bash-completion/completions/jit",

@@ -55,23 +55,40 @@ class Host:
         """What the host printed while it booted."""
         return self.places.run / f"{self.name}.console"
 
+    @property
+    def _booted_from(self) -> Path:
+        """Names the root below the host's disk, for the next boot."""
+        return self.places.run / f"{self.name}.root"
+
     def boot(self, root: Path, hosts: Sequence[Address]) -> None:
         """Start the host and return when systemd says that it is up; raise `LabError` with the console's end if not."""
         for part in ("upper/etc", "work", "merged"):
             (self.disk / part).mkdir(parents=True)
         own = self.disk / "upper/etc"
         (own / "hostname").write_text(f"{self.name}\n")
+        # The addresses are the lab's; a host with power over its network would look for others.
+        (own / "systemd/system").mkdir(parents=True)
+        for unit in ("systemd-networkd.service", "systemd-networkd.socket"):
+            (own / "systemd/system" / unit).symlink_to("/dev/null")
         names = "".join(f"{host.ip} {host.host}\n" for host in hosts)
         (own / "hosts").write_text(f"127.0.0.1 localhost\n::1 localhost ip6-localhost\n{names}")
+        self._booted_from.write_text(str(root))
+        self.start()
+
+    def start(self) -> None:
+        """Boot from the disk as it is; return when the host is up, raise `LabError` if it does not come."""
+        root = self._booted_from.read_text()
         self.cgroup.mkdir(parents=True)
         machine = self.places.machine(self.name)
         with self.console.open("wb") as console:
             supervisor = subprocess.Popen(
                 ["unshare", "--mount", "--propagation", "slave", "sh", "-c", _BOOT, "boot",
-                 str(self.cgroup), str(root), str(self.disk),
+                 str(self.cgroup), root, str(self.disk),
                  "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--notify-ready=no",
                  f"--directory={self.disk / 'merged'}", f"--machine={machine}", f"--hostname={self.name}",
-                 f"--network-namespace-path=/run/netns/{machine}", "--kill-signal=SIGRTMIN+3"],
+                 f"--network-namespace-path=/run/netns/{machine}", "--kill-signal=SIGRTMIN+3",
+                 # Over its own network only; without it units do not get their PrivateNetwork=.
+                 "--capability=CAP_NET_ADMIN"],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
                 env=os.environ | {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
             )  # fmt: skip
@@ -99,17 +116,26 @@ class Host:
             return False
         return True
 
+    def reboot(self, *, power_cut: bool = False) -> None:
+        """Shut down, or lose power, and return when the host is up again; it keeps its disk and its cable."""
+        self.stop(power_cut=power_cut)
+        self.start()
+
     def halt(self) -> None:
-        """Power off, kill what does not end within five seconds, and remove what the host left."""
+        """Power off, and remove what the host left."""
+        self.stop()
+        shutil.rmtree(self.disk, ignore_errors=True)
+
+    def stop(self, *, power_cut: bool = False) -> None:
+        """Power off, and kill what does not end within five seconds; with `power_cut` everything at once."""
         # Already down, or killed halfway: what is left still has to go.
-        if self.running():
+        if self.running() and not power_cut:
             cgroup.halt(cgroup.leader(self.cgroup))
             deadline = time.monotonic() + 5
             while cgroup.members(self.cgroup) and time.monotonic() < deadline:
                 time.sleep(0.02)
         for tree in (self.cgroup, *_shadows(self.cgroup)):
             cgroup.kill(tree)
-        shutil.rmtree(self.disk, ignore_errors=True)
         propagated = PROPAGATE / self.places.machine(self.name)
         if propagated.is_dir():
             propagated.rmdir()

@@ -6,41 +6,51 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from lab import cgroup, network
 from lab.host import Host
-from lab.places import PROPAGATE, REPOSITORY, RUN, Places, cgroup_root, checked
+from lab.places import PROPAGATE, RELEASES, REPOSITORY, RUN, Places, cgroup_root
 from lab.process import LabError, run
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def build_packages(release: int) -> Path:
-    """The folder with this checkout's packages, built if anything has changed."""
+def build_packages(releases: Iterable[int] = RELEASES) -> Path:
+    """The folder with this checkout's packages for these Debian releases, built if anything has changed."""
     out = REPOSITORY / "build/deb"
-    run([str(REPOSITORY / "packaging/build"), "--debian", str(release), "--out", str(out)], timeout_s=1800)
+    command = [str(REPOSITORY / "packaging/build"), "--out", str(out), "--debian"]
+    at_once(lambda release: run([*command, str(release)], timeout_s=1800), sorted(set(releases)))
     return out
 
 
-def boot(places: Places, names: Sequence[str], release: int) -> list[Host]:
-    """Boot the hosts, all at once, with nothing of jit; raise `LabError` if the lab is up or a host does not come."""
+def boot(places: Places, wanted: Sequence[str]) -> list[Host]:
+    """Boot the hosts, each written `web1` or `web1:13`, all at once, with nothing of jit.
+
+    Raises `LabError` if the lab is up or a host does not come.
+    """
+    addresses = network.plan(wanted)
+    names = [address.host for address in addresses]
     if len(set(names)) != len(names):
         raise LabError(f"a host is named twice: {', '.join(names)}")
-    addresses = network.plan([checked(name) for name in names])
     if places.run.joinpath("lab.json").exists():
         raise LabError(f"lab {places.name} is up, or was killed; try: lab down")
-    root = Path(run([str(REPOSITORY / "packaging/debian-root"), "lab", str(release)], timeout_s=1800).strip())
+    releases = sorted({address.release for address in addresses})
+    roots = dict(zip(releases, at_once(_root, releases), strict=True))
     # Written before the first thing is made, so that `lab down` finds a lab that was killed while it came up.
-    places.write_hosts(release, addresses)
+    places.write_hosts(addresses)
     network.build(places, addresses)
     hosts = [Host(places, address) for address in addresses]
-    at_once(lambda host: host.boot(root, addresses), hosts)
+    at_once(lambda host: host.boot(roots[host.address.release], addresses), hosts)
     return hosts
+
+
+def _root(release: int) -> Path:
+    return Path(run([str(REPOSITORY / "packaging/debian-root"), "lab", str(release)], timeout_s=1800).strip())
 
 
 def down(places: Places) -> None:

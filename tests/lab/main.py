@@ -10,11 +10,12 @@ from pathlib import Path
 
 from lab import lifecycle, network, otp, product
 from lab.host import Host
-from lab.places import Places, checked, default_name
+from lab.places import RELEASES, Places, checked, default_name
 from lab.process import LabError
 
 _EXAMPLES = """examples:
   lab up                                     a server and two hosts, jit installed and set up
+  lab up --hosts server,web1,web2:13         web2 is of Debian 13
   lab exec web1 -u alice -t -- jit sudo id   as a person who is logged in there
   lab otp alice                              the next one-time code of alice
   lab cut web1                               pull its network cable; --only in|out: lose one way
@@ -42,12 +43,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _up(places: Places, arguments: argparse.Namespace) -> None:
-    names = arguments.hosts.split(",")
-    if not arguments.bare and "server" not in names:
+    wanted = [host if ":" in host else f"{host}:{arguments.debian}" for host in arguments.hosts.split(",")]
+    planned = network.plan(wanted)
+    if not arguments.bare and product.SERVER not in {address.host for address in planned}:
         raise LabError("jit needs a host named server among --hosts; or boot plain hosts with --bare")
-    packages = None if arguments.bare else arguments.debs or lifecycle.build_packages(arguments.debian)
+    packages = None
+    if not arguments.bare:
+        packages = arguments.debs or lifecycle.build_packages(address.release for address in planned)
     with lifecycle.exclusively(places):
-        hosts = lifecycle.boot(places, names, arguments.debian)
+        hosts = lifecycle.boot(places, wanted)
         try:
             if packages:
                 product.install(hosts, packages)
@@ -56,7 +60,7 @@ def _up(places: Places, arguments: argparse.Namespace) -> None:
             raise LabError(
                 f"{failure}\nthe hosts are still up to look at (lab exec, lab logs); end them with: lab down"
             ) from None
-    print(f"lab {places.name} is up: {' '.join(names)}", file=sys.stderr)
+    print(f"lab {places.name} is up: {' '.join(wanted)}", file=sys.stderr)
 
 
 def _down(places: Places, _: argparse.Namespace) -> None:
@@ -82,11 +86,16 @@ def _heal(places: Places, arguments: argparse.Namespace) -> None:
     network.heal(places, _host(places, arguments.host).address)
 
 
+def _reboot(places: Places, arguments: argparse.Namespace) -> None:
+    _host(places, arguments.host).reboot(power_cut=arguments.power_cut)
+
+
 def _status(places: Places, _: argparse.Namespace) -> None:
     for address in places.hosts().values():
         host = Host(places, address)
         cable = "cut" if network.is_cut(places, address) else "whole"
-        print(f"{host.name:12} {address.ip:12} {'running' if host.running() else 'down':8} cable {cable}")
+        state = "running" if host.running() else "down"
+        print(f"{host.name:12} Debian {address.release}  {address.ip:12} {state:8} cable {cable}")
 
 
 def _logs(places: Places, arguments: argparse.Namespace) -> None:
@@ -121,7 +130,10 @@ def _parser() -> argparse.ArgumentParser:
 
     up = verbs.add_parser("up", help="boot the hosts, install jit from its packages and set it up")
     up.add_argument("--hosts", default="server,web1,web2", help="names with commas between (default server,web1,web2)")
-    up.add_argument("--debian", type=int, choices=[12], default=12, help="Debian release (default 12)")
+    up.add_argument(
+        "--debian", type=int, choices=RELEASES, default=RELEASES[0],
+        help=f"release of hosts that are named without one (default {RELEASES[0]})",
+    )  # fmt: skip
     up.add_argument("--debs", type=Path, help="folder with the packages (default: build them)")
     up.add_argument("--bare", action="store_true", help="boot only; nothing of jit")
     up.set_defaults(act=_up)
@@ -152,6 +164,11 @@ def _parser() -> argparse.ArgumentParser:
     heal = verbs.add_parser("heal", help="undo every cut of a host")
     heal.add_argument("host")
     heal.set_defaults(act=_heal)
+
+    reboot = verbs.add_parser("reboot", help="shut a host down and boot it again, its disk kept")
+    reboot.add_argument("host")
+    reboot.add_argument("--power-cut", action="store_true", help="end it at once, as a pulled plug does")
+    reboot.set_defaults(act=_reboot)
 
     verbs.add_parser("status", help="the hosts, and whether they run").set_defaults(act=_status)
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from typing import Literal
 
-from lab.places import NAMESPACES, Address, Places
+from lab.places import NAMESPACES, Address, Places, read_host
 from lab.process import LabError, outcome, run
 
 Direction = Literal["both", "in", "out"]
@@ -19,8 +19,11 @@ _CABLE = "host0"
 
 
 def plan(hosts: Iterable[str]) -> list[Address]:
-    """An address for each host, in order."""
-    return [Address(host, f"10.77.0.{number}", f"port{number}") for number, host in enumerate(hosts, start=11)]
+    """An address for each host, in order; a host is written `web1` or `web1:13`.  Raises `LabError`."""
+    return [
+        Address(name, f"10.77.0.{number}", f"port{number}", release)
+        for number, (name, release) in enumerate(map(read_host, hosts), start=11)
+    ]
 
 
 def build(places: Places, hosts: list[Address]) -> None:

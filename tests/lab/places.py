@@ -20,6 +20,8 @@ RUN = Path("/run/jit-lab")
 NAMESPACES = Path("/run/netns")
 # systemd-nspawn leaves an empty folder here for each machine it ran.
 PROPAGATE = Path("/run/systemd/nspawn/propagate")
+# Debian releases that hosts can be of; the first is meant where none is named.
+RELEASES = (12, 13)
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
@@ -36,13 +38,26 @@ def checked(name: str) -> str:
     return name
 
 
+def read_host(text: str) -> tuple[str, int]:
+    """Name and Debian release of a host that is written `web1` or `web1:13`; raise `LabError` for anything else."""
+    name, colon, release = text.partition(":")
+    known = {str(number): number for number in RELEASES}
+    if colon and release not in known:
+        raise LabError(f"{text!r}: no host can be of Debian {release!r}; there are {', '.join(known)}")
+    return checked(name), known[release] if colon else RELEASES[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A host's place in the lab's network; the port is the bridge's end of its cable."""
+    """A host as it is planned: its place in the lab's network, and the Debian release it is booted from.
+
+    The port is the bridge's end of its cable.
+    """
 
     host: str
     ip: str
     port: str
+    release: int = RELEASES[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +88,9 @@ class Places:
         """A host's network namespace, and its name for systemd-nspawn."""
         return f"jit.{self.name}.{host}"
 
-    def write_hosts(self, release: int, hosts: list[Address]) -> None:
+    def write_hosts(self, hosts: list[Address]) -> None:
         self.run.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"debian": release, "hosts": [asdict(host) for host in hosts]}, indent=1)
+        text = json.dumps({"hosts": [asdict(host) for host in hosts]}, indent=1)
         draft = self.run / "lab.json.new"
         draft.write_text(text)
         draft.rename(self.run / "lab.json")

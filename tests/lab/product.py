@@ -67,9 +67,10 @@ def log_in(places: Places, server: Host, person: str) -> None:
 
 def _install(host: Host, packages: Path) -> None:
     name = "jit-server" if host.name == SERVER else "jit-agent"
-    found = sorted(packages.glob(f"{name}_*.deb"))
+    pattern = f"{name}_*+deb{host.address.release}_*.deb"
+    found = sorted(packages.glob(pattern))
     if len(found) != 1:
-        raise LabError(f"{packages} must hold one {name}_*.deb, it holds {len(found)}; try: packaging/build")
+        raise LabError(f"{packages} must hold one {pattern}, it holds {len(found)}; try: packaging/build")
     accounts = PEOPLE if host.name == SERVER else {name: PEOPLE[name] for name in ("alice", "bob")}
     for account, uid in accounts.items():
         host.run("useradd", "--create-home", "--shell", "/bin/bash", "--uid", str(uid), account)

@@ -1,4 +1,4 @@
-"""The lab that system tests share: a server and two hosts, installed from this checkout's packages.
+"""The lab that system tests share: hosts of both Debian releases, installed from this checkout's packages.
 
 Where hosts cannot be booted the level fails; it never skips.
 """
@@ -18,8 +18,8 @@ from lab.places import default_name
 
 @pytest.fixture(scope="session")
 def packages() -> Path:
-    """This checkout's packages, built if anything changed."""
-    return lifecycle.build_packages(12)
+    """This checkout's packages for both Debian releases, built if anything changed."""
+    return lifecycle.build_packages()
 
 
 @pytest.fixture(scope="session")
@@ -32,8 +32,8 @@ def lab_name() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def lab(packages: Path, lab_name: str) -> Iterator[Lab]:
-    """server, web1 and web2 with jit, and the people of tests/lab/policy.yaml."""
-    made = labs.up(lab_name, ["server", "web1", "web2"], packages)
+    """server and web1 of Debian 12, web2 of Debian 13, with jit and the people of tests/lab/policy.yaml."""
+    made = labs.up(lab_name, ["server:12", "web1:12", "web2:13"], packages)
     try:
         yield made
     finally:

@@ -12,6 +12,8 @@ import pytest
 from jit_testing.lab import Lab
 
 REFUSED = "a password is required"
+# web1 is of Debian 12, web2 of 13.
+BOTH = pytest.mark.parametrize("host", ["web1", "web2"])
 PROVED = {"scope_empty": True, "rule_removed": True}
 
 
@@ -61,15 +63,14 @@ def nothing_left_over(lab: Lab) -> None:
             lab.exec(host, "jit", "drop", "--all", user=person)
 
 
-def test_from_the_question_to_the_proof(lab: Lab) -> None:
+@BOTH
+def test_from_the_question_to_the_proof(lab: Lab, host: str) -> None:
     """jit asks for reason and code, waits for carol, runs the command as root in a scope, and all is gone on time."""
-    before = lab.exec("web1", "sudo", "-n", "id", user="alice")
+    before = lab.exec(host, "sudo", "-n", "id", user="alice")
     assert before.returncode == 1
     assert REFUSED in before.stderr
 
-    alice = lab.terminal(
-        "web1", "jit", "sudo", "-r", "web-admin", "-d", "20s", "cat", "/proc/self/cgroup", user="alice"
-    )
+    alice = lab.terminal(host, "jit", "sudo", "-r", "web-admin", "-d", "20s", "cat", "/proc/self/cgroup", user="alice")
     alice.expect_exact("Reason:")
     alice.sendline("INC-1: nginx is down")
     alice.expect_exact("code:")
@@ -84,16 +85,16 @@ def test_from_the_question_to_the_proof(lab: Lab) -> None:
     alice.close()
     assert alice.exitstatus == 0
 
-    assert lab.run("web1", "jit", "sudo", "id", "-u", user="alice").strip() == "0"
+    assert lab.run(host, "jit", "sudo", "id", "-u", user="alice").strip() == "0"
     proof = wait_for_end(lab, request)
     assert proof["reason"] == "expired"
     assert PROVED.items() <= proof.items()
-    assert REFUSED in lab.exec("web1", "sudo", "-n", "id", user="alice").stderr
+    assert REFUSED in lab.exec(host, "sudo", "-n", "id", user="alice").stderr
     told = kinds(lab, request)
     assert told[:5] == ["request.created", "request.approved", "grant.issued", "grant.active", "session.started"]
     assert {"session.ended", "grant.ended"} <= set(told)
     created = events(lab, request, "--kind", "request.created")[0]
-    assert (created["user"], created["host"], created["role"]) == ("alice", "web1", "web-admin")
+    assert (created["user"], created["host"], created["role"]) == ("alice", host, "web-admin")
     assert "INC-1: nginx is down" in json.dumps(created)
 
 
@@ -108,49 +109,45 @@ def test_a_grant_is_for_one_person_on_one_host(lab: Lab) -> None:
         assert "is not allowed to run sudo" in lab.run(host, "sudo", "-l", "-U", person)
 
 
-def test_a_role_of_named_commands_lets_nothing_else_through(lab: Lab) -> None:
-    elevate(lab, "web1", role="drill-operator", user="bob")
-    assert lab.run("web1", "jit", "sudo", "id", user="bob").startswith("uid=0(root)")
-    assert lab.run("web1", "sudo", "-n", "journalctl", "--version", user="bob").startswith("systemd")
+@BOTH
+def test_a_role_of_named_commands_lets_nothing_else_through(lab: Lab, host: str) -> None:
+    elevate(lab, host, role="drill-operator", user="bob")
+    assert lab.run(host, "jit", "sudo", "id", user="bob").startswith("uid=0(root)")
+    assert lab.run(host, "sudo", "-n", "journalctl", "--version", user="bob").startswith("systemd")
     for words in (["id", "-u"], ["cat", "/etc/shadow"], ["-u", "alice", "id"], ["-i"], ["LD_PRELOAD=/x", "id"]):
-        refused = lab.exec("web1", "sudo", "-n", *words, user="bob")
+        refused = lab.exec(host, "sudo", "-n", *words, user="bob")
         assert (refused.returncode, refused.stdout) == (1, ""), words
 
 
-def test_what_no_grant_covers_is_stopped_and_recorded_with_its_person(lab: Lab) -> None:
+@BOTH
+def test_what_no_grant_covers_is_stopped_and_recorded_with_its_person(lab: Lab, host: str) -> None:
     """Without a password sudo tells nobody that it refused; with one it asks at the gate, which knows who it was."""
-    elevate(lab, "web1", role="drill-operator", user="bob")
-    refused = lab.exec("web1", "sudo", "-S", "-p", "", "cat", "/etc/shadow", user="bob", stdin=b"bob-lab\n")
+    elevate(lab, host, role="drill-operator", user="bob")
+    refused = lab.exec(host, "sudo", "-S", "-p", "", "cat", "/etc/shadow", user="bob", stdin=b"bob-lab\n")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "jit: no live grant covers this command" in refused.stderr
-    words = ["audit", "ls", "--kind", "session.rejected", "--user", "bob", "-o", "jsonl"]
+    words = ["audit", "ls", "--kind", "session.rejected", "--user", "bob", "--host", host, "-o", "jsonl"]
     give_up = time.monotonic() + 10
     while "cat /etc/shadow" not in lab.jitctl(*words, user="dave"):
         assert time.monotonic() < give_up
 
 
-def test_what_still_runs_at_the_end_is_killed_and_the_shell_lives_on(lab: Lab) -> None:
+@BOTH
+def test_what_still_runs_at_the_end_is_killed_and_the_shell_lives_on(lab: Lab, host: str) -> None:
     """S2, S4: the elevated program is gone at T, with what it started; the login shell is untouched."""
-    request = elevate(lab, "web1", lasts="10s")
-    shell = lab.terminal("web1", "bash", "--norc", user="alice", timeout_s=40)
+    request = elevate(lab, host, lasts="10s")
+    shell = lab.terminal(host, "bash", "--norc", user="alice", timeout_s=40)
+    shell.expect_exact("$ ")
     shell.sendline("sudo sh -c 'trap \"\" TERM HUP; setsid sleep 7777 & sleep 8888'; echo status=$? shell=$$")
     shell.expect(r"status=(\d+) shell=(\d+)\r\n(?!.*echo)")
     assert int(shell.match.group(1)) > 128
     pid = shell.match.group(2)
     assert PROVED.items() <= wait_for_end(lab, request).items()
-    assert lab.exec("web1", "pgrep", "-f", "sleep [78]{4}").returncode == 1
+    assert lab.exec(host, "pgrep", "-f", "sleep [78]{4}").returncode == 1
     shell.sendline("echo still $$")
     shell.expect_exact(f"still {pid}\r\n")
     shell.sendline("exit")
     shell.close()
-
-
-@pytest.mark.parametrize("command", [["su", "-", "-c"], ["sudo", "-i", "sh", "-c"], ["runuser", "-l", "root", "-c"]])
-def test_a_login_inside_a_grant_stays_in_its_scope(lab: Lab, command: list[str]) -> None:
-    """REVIEW 1: a new login session would outlive the grant."""
-    elevate(lab, "web1")
-    groups = lab.run("web1", "sudo", "-n", *command, "cat /proc/self/cgroup", user="alice")
-    assert "/jit-gnt-" in groups
 
 
 def test_a_denied_request_gives_nothing_and_says_who_said_no(lab: Lab) -> None:

@@ -47,10 +47,18 @@ def test_each_host_has_an_address_and_a_port_of_its_own() -> None:
     assert [host.host for host in hosts] == ["server", "web1", "web2"]
 
 
+def test_a_host_is_of_the_release_it_is_written_with_or_of_the_first() -> None:
+    hosts = network.plan(["server", "web1:12", "web2:13"])
+    assert [(host.host, host.release) for host in hosts] == [("server", 12), ("web1", 12), ("web2", 13)]
+    for wrong in ("web1:", "web1:11", "web1:13:13", "web1:trixie", ":13", "a.b:13"):
+        with pytest.raises(LabError):
+            network.plan([wrong])
+
+
 def test_what_was_written_about_hosts_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.places.RUN", tmp_path)
-    hosts = network.plan(["web1", "web2"])
-    Places("one").write_hosts(12, hosts)
+    hosts = network.plan(["web1", "web2:13"])
+    Places("one").write_hosts(hosts)
     assert list(Places("one").hosts().values()) == hosts
     with pytest.raises(LabError, match="no lab named 'two' is up"):
         Places("two").hosts()
