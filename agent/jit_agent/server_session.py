@@ -67,6 +67,7 @@ class ServerSession:
         self._clock = clock
         self._applied = applied
         self._enforcer_back = enforcer_back
+        self._boot_id = ""
         self.state = LinkState()
 
     async def run(self) -> None:
@@ -78,10 +79,12 @@ class ServerSession:
             stream = _Stream(
                 self._link, self._enforcer, self._reports, self._clock, state=self.state, applied=self._applied
             )
+            stream.boot_id = self._boot_id
             try:
                 reason = await stream.run(self._enforcer_back)
             except AgentError as e:
                 reason = str(e)
+            self._boot_id = stream.boot_id
             if reason != said:
                 log.warning("No connection to the server: %s", safe(reason))
                 said = reason
@@ -117,6 +120,8 @@ class _Stream:
         self._state = state
         self._applied = applied
         self._facts: Facts = ("", "", ())
+        self.boot_id = ""
+        """What the enforcer last called the boot: in a container our own sandbox may show us the machine's instead."""
         self._desired: DesiredState | None = None
         self._states = 0
         """Desired states heard."""
@@ -254,7 +259,8 @@ class _Stream:
         try:
             status = await self._enforcer.status()
         except AgentError as e:
-            return await asyncio.to_thread(_boot_id), "", (safe(str(e)),)
+            return self.boot_id or await asyncio.to_thread(_boot_id), "", (safe(str(e)),)
+        self.boot_id = status.boot_id
         problems = tuple(safe(problem) for problem in status.problems[:MAX_PROBLEMS])
         return status.boot_id, status.sudo_version, problems
 

@@ -54,7 +54,7 @@ def run(parsed: Parsed) -> int:
     unattended = parsed.given("no-wait") or parsed.given("non-interactive")
     if unattended and request.state == "pending":
         _show(request, wanted_format, in_force=False)
-        say(f"{request.request_id} waits for an approval; come back with: {come_back}")
+        say(f"waits for an approval; come back with: {come_back}")
         return Failure("pending", "").status
     request = wait.until_in_force(request, come_back, patient=not unattended, announce=False)
     _show(request, wanted_format, in_force=True)
@@ -69,6 +69,8 @@ def _show(request: Request, wanted_format: str, *, in_force: bool) -> None:
     elif in_force and request.grant is not None:
         ends = duration.until(request.grant.not_after)
         out(Painted("✔", "green"), f" {request.role} on {request.host} now ends at {ends}")
+    elif not in_force:
+        out(request.request_id)
 
 
 @dataclass(frozen=True, slots=True)

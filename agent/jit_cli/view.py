@@ -151,7 +151,7 @@ def standing(request: Request) -> str:
             since = f" since {duration.instant(grant.unconfirmed_at)}" if grant.unconfirmed_at else ""
             return f"over, unconfirmed{since}: the host has not answered"
         case "refused":
-            return f"refused by the host: {grant.end_reason}"
+            return f"refused: {grant.end_reason}"
         case other:
             return other
 

@@ -38,6 +38,7 @@ def until_in_force(
     can no longer come into force or patience ends, `Interrupted` on Ctrl-C.
     """
     progress = _Progress(request)
+    promised = _promised(request)
     gives_up_at = float("inf") if patient else time.monotonic() + _IMPATIENT_S
     lost = 0
     try:
@@ -48,6 +49,9 @@ def until_in_force(
                         lost = 0
                         fields = Fields(answer)
                         request = Request.read(fields.object("request"))
+                        promised = max(promised, _promised(request))
+                        if request.state == "approved" and _promised(request) < promised:
+                            raise _taken_back(request)
                         progress.show(request)
                         if fields.flag("in_force") or (scheduled_will_do and request.scheduled):
                             progress.end(request, announce=announce)
@@ -95,6 +99,23 @@ def left(request: Request, come_back: str) -> Interrupted:
     )
 
 
+def _promised(request: Request) -> int:
+    """The end an extension is to bring, µs UTC; zero of any other request."""
+    if not request.extends:
+        return 0
+    return request.grant.not_after if request.grant is not None else request.extends_to
+
+
+def _taken_back(request: Request) -> Failure:
+    """The server takes an extension back when the host refuses it; the grant goes on to its former end."""
+    where, ends = f"{request.role} on {request.host}", request.grant.not_after if request.grant is not None else 0
+    return Failure(
+        "denied",
+        f"{where}: the host refused the longer time; the grant ends as before, at {duration.until(ends)}",
+        "this host's own limit may be shorter than the role's: ask an administrator, the audit log says why",
+    )
+
+
 def _way_out(request: Request) -> str:
     return f"jit cancel {request.request_id}" if request.state == "pending" or request.scheduled else "jit drop"
 
@@ -113,6 +134,9 @@ def refusal(request: Request) -> Failure:
     if request.state == "cancelled":
         return Failure("denied", f"{where}: cancelled ({number})")
     if request.grant is not None and request.grant.state == "refused":
+        if request.starts_at and not _of_host(request.grant.end_reason):
+            why = f"{where}: not allowed when it was to start: {request.grant.end_reason} ({number})"
+            return Failure("denied", why, "ask again, or see what else there is: jit ls")
         why = f"{where}: the host refused the grant: {request.grant.end_reason} ({number})"
         return Failure("config", why, "`jit doctor` shows what this host lacks")
     why = request.grant.end_reason if request.grant is not None else ""
@@ -120,6 +144,12 @@ def refusal(request: Request) -> Failure:
         over = f"{where}: the grant was over first{f' ({why})' if why else ''} ({number})"
         return Failure("denied", over, "ask again with: jit sudo COMMAND")
     return Failure("denied", f"{where}: over before it began{f' ({why})' if why else ''} ({number})", "ask again")
+
+
+def _of_host(end_reason: str) -> bool:
+    """Whether a host refused it: hosts begin with one of the codes of SPEC 3.4, the server says it in words."""
+    code = end_reason.partition(":")[0]
+    return code.replace("_", "").isalpha()
 
 
 class _Progress:

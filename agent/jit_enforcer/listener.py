@@ -15,6 +15,7 @@ from jit_enforcer.closing import LastMinutes
 from jit_enforcer.errors import Denied, Malformed, Unsafe
 from jit_enforcer.host import Host
 from jit_enforcer.lookout import Lookout
+from jit_enforcer.supervision import Heartbeat
 
 REQUEST_LIMIT: Final = 65_536
 ANSWER_LIMIT: Final = 204_800
@@ -39,6 +40,7 @@ class Listener:
         self._steps = Steps()
         self._lookout = Lookout(host)
         self._last_minutes = LastMinutes(host)
+        self._heartbeat = Heartbeat()
         self._look_for_used = 0.0
         self._selector = selectors.DefaultSelector()
         for source in (self._server, self._steps, stop):
@@ -48,8 +50,9 @@ class Listener:
     def serve(self) -> None:
         """Answer packets and keep deadlines until told to stop; live grants stay."""
         while True:
-            waits = ending.wait_s(self._host), self._lookout.wait_s(), self._last_minutes.wait_s()
-            ready = self._selector.select(min(waits))
+            self._heartbeat.beat()
+            waits = (step.wait_s() for step in (self._lookout, self._last_minutes, self._heartbeat))
+            ready = self._selector.select(min(ending.wait_s(self._host), *waits))
             if ready:
                 self._lookout.look()
             for key, _ in ready:

@@ -34,10 +34,12 @@ class Lookout:
         if not live:
             self._well, self._well_at = None, now
             return
-        seen = host.probe.fingerprint()
-        if seen == self._well and now - self._well_at < _ASK_AGAIN_US:
+        seen, guarded = host.probe.fingerprint(), host.rules.guard(live)
+        if guarded and seen == self._well and now - self._well_at < _ASK_AGAIN_US:
             return
         try:
+            if not guarded:  # sudo would ask nobody, and start outside every scope
+                raise Unsuitable(f"a file of ours is gone from {host.paths.dropins}")
             if problems := host.probe.known_problems():
                 raise Unsuitable(problems[0])
             host.rules.verify(live)

@@ -4,14 +4,13 @@ Leaving ends no grant: PID 1 and NOTAFTER hold the deadlines meanwhile.  `end-al
 stopped, not when it restarts or has crashed (REVIEW 17).
 """
 
-import os
 import signal
 import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jit_enforcer import ending, programs
+from jit_enforcer import ending, programs, supervision
 from jit_enforcer.clock import SystemClock, boot_id
 from jit_enforcer.errors import Denied
 from jit_enforcer.host import Host
@@ -69,19 +68,10 @@ def _run(host: Host) -> None:
         reconcile(host)
         listener = Listener(host, stop)
         try:
-            _notify("READY=1")
+            supervision.notify("READY=1")
             listener.serve()
         finally:
             listener.close()
-
-
-def _notify(state: str) -> None:
-    """Tell systemd, if it started us (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-            systemd.connect(f"\0{address[1:]}" if address.startswith("@") else address)
-            systemd.send(state.encode())
 
 
 def _is_stopping() -> bool:

@@ -52,6 +52,11 @@ class Rules:
             run_as_uids={entry.run_as.uid for entry in live},
         )
 
+    def guard(self, live: Sequence[Entry]) -> bool:
+        """True if the Defaults that lead sudo to the gate stand for each person with a grant; cheap."""
+        uids = {entry.grant.uid for entry in live}
+        return not any(dropin.gone(self._paths.dropins / sudoers.defaults_name(uid)) for uid in uids)
+
     def is_put(self, entry: Entry, live: Sequence[Entry]) -> bool:
         """True if rule and Defaults stand on disk exactly as `put` writes them."""
         uid = entry.grant.uid

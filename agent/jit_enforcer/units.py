@@ -28,6 +28,11 @@ class Scope:
     name: str
     slice: str
 
+    @property
+    def grant(self) -> str:
+        """The id of the grant that it is named after, `jit-GRANT.scope` or `jit-GRANT-rREVISION.scope`."""
+        return self.name[len("jit-") :][:20]
+
 
 def start_scope(bus: Path, scope: Scope, *, pid: int, runtime_us: int) -> None:
     """Ask for a scope around this process.  root's bash ignores TERM, hence the HUP.  Raises `Unsafe`."""

@@ -103,6 +103,18 @@ def test_a_rule_of_ours_that_somebody_changed_ends_the_grant(world: World) -> No
     assert not world.lives
 
 
+@pytest.mark.parametrize("emptied", [True, False])
+def test_a_grant_whose_sudo_would_no_longer_be_led_to_the_gate_ends_at_once(world: World, emptied: bool) -> None:
+    defaults = world.host.paths.dropins / f"uid-{fields()['uid']}"
+    if emptied:
+        defaults.chmod(0o640)
+        defaults.write_text("")
+    else:
+        defaults.unlink()
+    world.lookout.look()
+    assert not world.lives
+
+
 def test_silence_is_borne_for_ten_seconds(world: World) -> None:
     """The process table may be full, or an editor at work: no answer is not yet a bad one."""
     world.host.paths.sudoers.write_text(world.host.paths.sudoers.read_text())
