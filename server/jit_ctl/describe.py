@@ -28,6 +28,9 @@ _STYLES = {
     "unconfirmed": "bold red",
 }
 
+_ENDS = {"lease": "lease ran out", "used": "used up", "stopped": "stopped by the host"}
+"""Ends whose word alone would say nothing to a stranger."""
+
 
 def style(state: RequestState | GrantState) -> str:
     return _STYLES.get(state, "")
@@ -92,7 +95,7 @@ def votes(request: Request) -> str:
 
 def grant_status(grant: Grant, when: When) -> str:
     """The state of a grant as one may rely on it: without the host's proof it says so."""
-    reason = grant.end_reason or "ended"
+    reason = _ENDS.get(grant.end_reason, grant.end_reason)
     match grant.state:
         case GrantState.SCHEDULED:
             return f"scheduled, starts {when(grant.not_before)}"
@@ -104,15 +107,15 @@ def grant_status(grant: Grant, when: When) -> str:
             return "ending, not confirmed by the host"
         case GrantState.UNCONFIRMED:
             since = f" since {when(grant.unconfirmed_at)}" if grant.unconfirmed_at else ""
-            return f"{grant.end_reason or 'time is up'}, NOT CONFIRMED by {grant.host}{since}"
+            return f"{reason or 'time is up'}, NOT CONFIRMED by {grant.host}{since}"
         case GrantState.ENDED if grant.end_confirmed and grant.ended_at and grant.ended_at < grant.not_before:
-            return f"{reason} before it started"
+            return f"{reason or 'ended'} before it started"
         case GrantState.ENDED if grant.end_confirmed:
-            return f"{reason}, confirmed by the host"
+            return f"{reason or 'ended'}, confirmed by the host"
         case GrantState.ENDED:
-            return f"{reason}, NOT confirmed by the host"
+            return f"{reason or 'ended'}, NOT confirmed by the host"
         case GrantState.REFUSED:
-            return f"refused by the host: {grant.end_reason or 'no reason given'}"
+            return f"refused: {grant.end_reason or 'no reason given'}"
 
 
 def _decision(decision: Decision, when: When) -> str:

@@ -79,7 +79,11 @@ def _ended(said: Details) -> str:
     killed = f", {said['killed']} killed" if said["killed"] else ""
     left = said.get("leftovers")
     over = f"; left over: {', '.join(left)}" if left else ""
-    return f"{said['reason']}, {proof}{killed}, {said['late_us'] / 1000:.0f} ms late{over}"
+    late = f"{said['late_us'] / 1000:.0f} ms late"
+    waited_s = said.get("after_due_us", 0) // 1_000_000
+    if waited_s:
+        late += f" for the host, {times.duration(waited_s)} after it was due"
+    return f"{said['reason']}, {proof}{killed}, {late}{over}"
 
 
 def _scheduled(said: Details) -> str:

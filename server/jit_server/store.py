@@ -242,6 +242,12 @@ class Grants(Protocol):
         Raises `Conflict` if it has changed, is not live, or `not_after` is not later.
         """
 
+    async def agree(self, grant: Grant, until: int) -> None:
+        """The host holds the grant to this promised end, µs UTC."""
+
+    async def take_back(self, grant: Grant) -> None:
+        """Let it end when its host agreed to again.  Raises `Conflict` if its end has changed or it is not live."""
+
     async def set_signature(self, grant_id: str, signature: Signature) -> None:
         """Raises `Conflict` unless the revision is above the stored one."""
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from jit_server.domain.events import Event
 from jit_server.domain.grant import Grant
 from jit_server.domain.identity import Host
+from jit_server.domain.span import typed
 
 SILENT_AFTER_US = 60 * 1_000_000
 """A host that is away for less, as while it or the server starts anew, is nothing to look at yet."""
@@ -111,7 +112,8 @@ def of_host(host: Host, *, live_grants: int, now: int) -> Iterator[Alert]:
         yield Alert(
             AlertKind.CLOCK_OFF,
             host.last_seen,
-            f"the clock of {host.name} is {off_s} s {word} the server's, so it gets no new grants: set the time there",
+            f"the clock of {host.name} is {typed(off_s)} {word} the server's, so it gets no new grants: "
+            "set the time there",
             host=host.name,
         )
     for problem in host.reported_problems:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jit_server.domain.grant import Grant
+from jit_server.domain.grant import Grant, remaining_s
 from jit_server.domain.identity import Host, User
 from jit_server.domain.lifecycle import LIVE, GrantState
 from jit_server.domain.policy import Extend, Policy, Refused, Role, still_covers
+from jit_server.domain.span import typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +58,12 @@ def weigh(policy: Policy, grant: Grant, user: User, host: Host, duration_s: int)
     free_s = max(0, role.max_s - (grant.not_after - grant.not_before) // 1_000_000)
     if more_s <= free_s:
         return AtOnce(role, more_s)
-    return LikeNew(role, more_s, f"past the maximum of role {role.name}, {role.max_s} s in all", free_s)
+    return LikeNew(role, more_s, f"past the maximum of role {role.name}, {typed(role.max_s)} in all", free_s)
+
+
+def reach_s(role: Role, grant: Grant, now: int) -> int:
+    """How many more seconds nobody's approval is worth: as far from now as a new grant of the role would reach.
+
+    Without this bound one extension after the other would make a right without an end, and nobody would be asked.
+    """
+    return max(0, role.max_s - remaining_s(grant.not_after, now))

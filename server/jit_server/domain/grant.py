@@ -89,6 +89,8 @@ class Grant:
     """The host ends it by itself after so long without the server; zero: it does not."""
     extensions: int = 0
     signature: Signature | None = None
+    agreed_until: int = 0
+    """The promised end that the host said it holds the grant to; zero if it never did."""
     applied_boot: str = ""
     """The boot on which the host said that it is in force; empty if it never did."""
     ending_since: int = 0

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from jit_server.domain.identity import Host, User
+from jit_server.domain.span import typed
 from jit_server.errors import Invalid
 
 MAX_LOCK_S = 366 * 24 * 3600
@@ -79,8 +80,8 @@ def check_duration(untrusted_s: int) -> int:
     """Return the seconds, zero for no limit; raise `Invalid` for what is no time for a lock."""
     if not 0 <= untrusted_s <= MAX_LOCK_S:
         raise Invalid(
-            f"a lock cannot last {untrusted_s} s",
-            hint=f"give 1 to {MAX_LOCK_S} seconds, or none for a lock that stands until it is lifted",
+            f"a lock cannot last {typed(untrusted_s)}",
+            hint=f"give {typed(MAX_LOCK_S)} at most, or no time for a lock that stands until it is lifted",
         )
     return untrusted_s
 

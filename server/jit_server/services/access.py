@@ -67,11 +67,14 @@ def scope_of(user: User, policy: Policy) -> Scope:
     )
 
 
+_WHERE_LISTED = {"person": "see: jitctl users ls", "host": "see: jitctl hosts ls"}
+
+
 def only(found: Sequence[T], what: str, untrusted_text: str) -> T:
     """Return the one thing a prefix names; raise `NotFound` for none and `Invalid` for several."""
     shown = f"{untrusted_text[:64]!a}"
     if not found:
-        raise NotFound(f"no {what} {shown}")
+        raise NotFound(f"no {what} {shown}", hint=_WHERE_LISTED.get(what, ""))
     if len(found) > 1:
         raise Invalid(f"{shown} names several {what}s", hint="type more of the id")
     return found[0]

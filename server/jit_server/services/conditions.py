@@ -6,6 +6,7 @@ from jit_server.domain.identity import User
 from jit_server.domain.lifecycle import RequestState
 from jit_server.domain.policy import Role
 from jit_server.domain.request import MAX_PENDING
+from jit_server.domain.span import typed
 from jit_server.errors import Invalid, LimitExceeded, Unauthenticated
 from jit_server.services.factors import FactorService, Failed
 from jit_server.store import Scope, Transaction
@@ -17,7 +18,8 @@ def duration(role: Role, untrusted_s: int) -> int:
         return role.default_s
     if not 1 <= untrusted_s <= role.max_s:
         raise Invalid(
-            f"{untrusted_s} s is not a duration role {role.name} allows", hint=f"ask for 1 to {role.max_s} seconds"
+            f"{typed(untrusted_s)} is not a duration role {role.name} allows",
+            hint=f"ask for {typed(role.max_s)} at most",
         )
     return untrusted_s
 

@@ -71,7 +71,10 @@ async def _applied(tx: Transaction, host: Host, grant: Grant, applied: Applied, 
     if grant.state in LIVE and applied.revision > grant.revision:
         await _sign_anew(tx, grant)
         return
-    if grant.state is not GrantState.ISSUED or applied.revision != grant.revision:
+    if grant.state not in LIVE or grant.signature is None or applied.revision != grant.revision:
+        return
+    await tx.grants.agree(grant, grant.signature.until)
+    if grant.state is not GrantState.ISSUED:
         return
     await tx.grants.move(grant, GrantMove.ACTIVATE, applied_boot=host.boot_id)
     await note_grant(
@@ -118,7 +121,10 @@ async def _refused(tx: Transaction, host: Host, grant: Grant, refused: GrantRefu
 
 
 async def _not_renewed(tx: Transaction, host: Host, grant: Grant, refused: GrantRefused, now: int) -> None:
-    """Of a grant in force an extension or a new lease was refused; what was in force goes on to its own end."""
+    """Of a grant in force an extension or a new lease was refused; what was in force goes on to its own end.
+
+    Nothing else is promised from then on (S7): a refused extension is taken back.
+    """
     if grant.state not in LIVE or refused.code == EXPIRED:
         return
     if refused.code == REPLAYED:
@@ -144,7 +150,11 @@ async def _not_renewed(tx: Transaction, host: Host, grant: Grant, refused: Grant
         message=refused.message,
         revision=refused.revision,
         goes_on=True,
+        not_after=grant.agreed_until or grant.not_after,
     )
+    if grant.not_before < grant.agreed_until < grant.not_after:
+        await tx.grants.take_back(grant)
+        await tx.hosts.raise_generation(host.host_id)
 
 
 async def _ended(tx: Transaction, host: Host, grant: Grant, ended: Ended, *, host_time: int, now: int) -> None:
@@ -196,6 +206,8 @@ async def _ended(tx: Transaction, host: Host, grant: Grant, ended: Ended, *, hos
         host=host,
         reason=reason,
         late_us=ended.late_us,
+        # The host counts from when it was told; a host that was cut off was told late.
+        after_due_us=max(0, host_time - host.clock_skew_us - grant.due_at),
         killed=ended.killed,
         scope_empty=ended.scope_empty,
         rule_removed=ended.rule_removed,

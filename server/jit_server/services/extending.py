@@ -10,13 +10,15 @@ from dataclasses import dataclass, field, replace
 
 from jit_server.domain.ask import describe
 from jit_server.domain.events import Event, EventKind
-from jit_server.domain.extension import AtOnce, LikeNew, closed, weigh
+from jit_server.domain.extension import AtOnce, LikeNew, closed, reach_s, weigh
 from jit_server.domain.grant import Grant
 from jit_server.domain.identity import Host, HostCaller, LocalUser, User
 from jit_server.domain.ids import Kind, RandomBytes, id_prefix, new_id
 from jit_server.domain.lifecycle import RequestState
-from jit_server.domain.policy import Policy, Refused, evaluate
+from jit_server.domain.policy import Policy, Refused, Role, evaluate
 from jit_server.domain.request import AccessRequest, check_reason, check_ticket
+from jit_server.domain.span import typed
+from jit_server.domain.starting import refusal
 from jit_server.errors import Conflict, Denied, Invalid, JitError, NotFound
 from jit_server.ports import Clock
 from jit_server.services import access, conditions
@@ -114,6 +116,8 @@ class ExtensionService:
                 hint=f"wait for it, or take it back: jit cancel {waiting[0].request_id}",
             )
         reason, ticket = check_reason(untrusted.reason), check_ticket(untrusted.ticket)
+        if not role.approvals:
+            _require_reach(case, role, duration_s)
         try:
             unmet = await conditions.meet(
                 tx,
@@ -187,8 +191,13 @@ class ExtensionService:
 
 async def _decide(tx: Transaction, case: _Case, duration_s: int) -> AtOnce | LikeNew | Refused:
     decision = unfit(case.host, case.now) or weigh(case.policy, case.grant, case.person, case.host, duration_s)
+    people = await tx.people.all()
+    if isinstance(decision, AtOnce):
+        # What the grant stands on has to stand still: by now the role may want more, or an approver count no more.
+        lacking = refusal(case.policy, case.grant, case.first, case.person, case.host, people=people)
+        if lacking is not None:
+            decision = LikeNew(decision.role, decision.duration_s, f"asked again, because {lacking.why}", 0)
     if isinstance(decision, LikeNew):
-        people = await tx.people.all()
         able = evaluate(case.policy, decision.role, case.person, case.host, case.first.ask, people=people)
         if isinstance(able, Refused):
             return able
@@ -233,4 +242,15 @@ def _or_less(hint: str, like_new: LikeNew) -> str:
     """What else would do."""
     if not like_new.free_s:
         return hint
-    return f"{hint}; up to {like_new.free_s} s more need nothing: -d {like_new.free_s}s"
+    free = typed(like_new.free_s)
+    return f"{hint}; up to {free} more needs nothing: -d {free}"
+
+
+def _require_reach(case: _Case, role: Role, duration_s: int) -> None:
+    most_s = reach_s(role, case.grant, case.now)
+    if duration_s > most_s:
+        raise Invalid(
+            f"{typed(duration_s)} more is too much: nobody approves role {role.name}, "
+            f"so its grants never reach further than {typed(role.max_s)} from now",
+            hint=f"ask for {typed(most_s)} at most: -d {typed(most_s)}" if most_s else "ask again nearer to its end",
+        )

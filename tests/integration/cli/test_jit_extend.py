@@ -58,6 +58,16 @@ def test_it_is_not_called_longer_before_the_host_holds_it(agent: FakeAgent, jit:
     assert (done.stdout, done.returncode) == ("", 69)
 
 
+def test_longer_time_that_the_host_refuses_is_not_called_granted(agent: FakeAgent, jit: Jit) -> None:
+    """S7: the server takes it back, and the grant ends when it did before."""
+    _at_once(agent)
+    as_before = fake.extended(_LATER - 1_800_000_000, decisions=[])
+    agent.on("wait", [fake.waited(_EXTENDED), fake.waited(as_before, in_force=True)])
+    done = jit.run("extend")
+    assert "web-operator on web1: the host refused the longer time; the grant ends as before" in done.stderr
+    assert (done.stdout, done.returncode) == ("", 5)
+
+
 def test_past_the_maximum_what_the_role_wants_is_asked_for_like_for_a_request(agent: FakeAgent, jit: Jit) -> None:
     _past_the_maximum(agent, fake.waited(_EXTENDED), fake.waited(_EXTENDED, in_force=True))
     session = jit.in_terminal("extend")
@@ -172,6 +182,8 @@ def test_who_does_not_wait_is_told_how_to_come_back(agent: FakeAgent, jit: Jit, 
     told = json.loads(done.stdout)
     assert (told["in_force"], told["request"]["state"], done.returncode) == (False, "pending", 3)
     assert agent.asked("wait") == []
+    # As of `jit request`, the id alone is what a script gets.
+    assert jit.run("extend", flag).stdout == f"{EXTENSION}\n"
 
 
 @pytest.mark.parametrize(

@@ -305,12 +305,35 @@ def test_a_role_that_needs_nobody_runs_also_without_waiting_for_people(agent: Fa
             78,
         ),
         (
+            fake.approved(
+                starts_at=fake.now_us(),
+                grant=fake.grant(state="refused", end_reason="a is locked: x (by c)"),
+            ),
+            f"jit: web-operator on web1: not allowed when it was to start: a is locked: x (by c) ({REQUEST})",
+            5,
+        ),
+        (
+            fake.approved(
+                starts_at=fake.now_us(), grant=fake.grant(state="refused", end_reason="wrong_user: uid 1001 is bob")
+            ),
+            f"jit: web-operator on web1: the host refused the grant: wrong_user: uid 1001 is bob ({REQUEST})",
+            78,
+        ),
+        (
             fake.approved(grant=fake.grant(state="ended", end_reason="revoked")),
             f"jit: web-operator on web1: over before it began (revoked) ({REQUEST})",
             5,
         ),
     ],
-    ids=["denied", "lapsed", "cancelled", "refused by the host", "revoked"],
+    ids=[
+        "denied",
+        "lapsed",
+        "cancelled",
+        "refused by the host",
+        "refused at its start",
+        "by the host at it",
+        "revoked",
+    ],
 )
 def test_an_end_without_a_grant_never_runs_sudo(
     agent: FakeAgent, jit: Jit, outcome: fake.Object, says: str, status: int

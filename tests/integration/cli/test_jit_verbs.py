@@ -112,7 +112,7 @@ def test_status_shows_a_waiting_request_with_its_command_quoted(agent: FakeAgent
             fake.grant(state="unconfirmed", unconfirmed_at=4_000_000_000_000_000),
             "over, unconfirmed since 2096-10-02 07:06:40 UTC: the host has not answered",
         ),
-        (fake.grant(state="refused", end_reason="wrong_user"), "refused by the host: wrong_user"),
+        (fake.grant(state="refused", end_reason="wrong_user"), "refused: wrong_user"),
     ],
 )
 def test_what_no_host_confirmed_is_not_called_done(

@@ -179,7 +179,7 @@ def test_cancel_cancels(alice: Any, server: FakeServer) -> None:
         ({"state": common_pb2.GRANT_STATE_ENDED, "end_reason": "expired"}, "expired, NOT confirmed by the host"),
         (
             {"state": common_pb2.GRANT_STATE_REFUSED, "end_reason": "beyond_ceiling"},
-            "refused by the host: beyond_ceiling",
+            "refused: beyond_ceiling",
         ),
     ],
 )

@@ -233,7 +233,9 @@ async def test_a_revocation_a_silent_host_was_told_of_is_unconfirmed_until_it_sp
     change = host_pb2.FootprintChange(path="/etc/cron.d/x", kind="cron", what="added")
     footprint = host_pb2.Footprint(before_at=1, after_at=2, changes=[change])
     await session.report(3, grant_id, footprint=footprint)
-    while await session.kept() < 3:
+    # Nobody looked before: a crash came between the grant and the first look.
+    await session.report(4, grant_id, footprint=host_pb2.Footprint(after_at=2, truncated=True))
+    while await session.kept() < 4:
         pass
 
 

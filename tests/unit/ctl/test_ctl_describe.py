@@ -82,6 +82,8 @@ def test_a_scheduled_grant_says_when_it_starts() -> None:
 def test_an_end_nobody_confirmed_stands_out_with_host_and_time() -> None:
     lost = {"state": GrantState.UNCONFIRMED, "end_reason": "revoked", "unconfirmed_at": NOON}
     assert _status(**lost) == "revoked, NOT CONFIRMED by web1 since 12:00"
+    assert _status(**{**lost, "end_reason": "lease"}) == "lease ran out, NOT CONFIRMED by web1 since 12:00"
+    assert _status(**{**lost, "end_reason": ""}) == "time is up, NOT CONFIRMED by web1 since 12:00"
     assert describe.style(GrantState.UNCONFIRMED) == "bold red"
     assert all(describe.style(state) != "bold red" for state in set(GrantState) - {GrantState.UNCONFIRMED})
 

@@ -20,6 +20,9 @@ PROOF = {"reason": "expired", "rule_removed": True, "scope_empty": True, "killed
 
 def test_an_end_says_why_what_was_proved_and_how_late() -> None:
     assert told(replace(EVENT, details=PROOF)) == "expired, proved: no rule, no process, 2 killed, 14 ms late"
+    cut_off = {**PROOF, "after_due_us": 93_500_000}
+    assert told(replace(EVENT, details=cut_off)).endswith("14 ms late for the host, 1m33s after it was due")
+    assert told(replace(EVENT, details={**PROOF, "after_due_us": 40_000})).endswith(", 14 ms late")
     assert "NOT proved" in told(replace(EVENT, details={**PROOF, "scope_empty": False}))
 
 

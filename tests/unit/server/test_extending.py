@@ -13,7 +13,7 @@ from jit_server.domain.identity import HostCaller, Person
 from jit_server.domain.lifecycle import GrantState, RequestState
 from jit_server.domain.lock import Lock, LockKind
 from jit_server.domain.policy import NO_POLICY, Extend, Party, Refused, Role
-from jit_server.domain.report import GrantRefused
+from jit_server.domain.report import Applied, GrantRefused
 from jit_server.errors import Conflict, Denied, Invalid, NotFound, Unauthenticated
 from jit_server.services.extending import NewExtension
 from jit_testing.core_world import CoreWorld, proof
@@ -179,9 +179,9 @@ async def test_past_the_maximum_it_takes_all_that_a_new_request_takes(world: Cor
     assert (await world.extend(host, grant_id, duration_s=30)).grant is not None
     world.clock.advance(30)
     words = {"reason": "more to do", "ticket": "T-2"}
-    with pytest.raises(Invalid, match="needs a reason: this is past the maximum of role web, 600 s in all") as missing:
+    with pytest.raises(Invalid, match="needs a reason: this is past the maximum of role web, 10m in all") as missing:
         await extend()
-    assert missing.value.hint == "say why with -m REASON; up to 270 s more need nothing: -d 270s"
+    assert missing.value.hint == "say why with -m REASON; up to 4m30s more needs nothing: -d 4m30s"
     with pytest.raises(Invalid, match="needs a ticket"):
         await extend(reason="more to do")
     with pytest.raises(Unauthenticated, match="a one-time code is needed"):
@@ -201,11 +201,55 @@ async def test_past_the_maximum_of_a_role_without_approvals_nobody_is_asked(worl
     await world.apply(a_role(max_s=600, approvals=0, approvers=[], reason=True))
     grant = (await world.ask(host, duration_s=600)).grant
     assert grant is not None
+    world.clock.advance(60)
     with pytest.raises(Invalid, match="needs a reason"):
         await world.extend(host, grant.grant.grant_id, duration_s=60)
     view = await world.extend(host, grant.grant.grant_id, duration_s=60, reason="more")
     assert view.grant is not None
     assert view.grant.grant.not_after == grant.grant.not_after + 60 * SECOND
+
+
+async def test_what_nobody_approves_never_reaches_further_than_the_maximum_from_now(world: CoreWorld) -> None:
+    """Or one extension after the other would make a right for weeks."""
+    await world.person("alice")
+    host = await world.host()
+    await world.apply(a_role(max_s=600, approvals=0, approvers=[]))
+    grant = (await world.ask(host, duration_s=600)).grant
+    assert grant is not None
+    grant_id, end = grant.grant.grant_id, grant.grant.not_after
+    with pytest.raises(Invalid, match="never reach further than 10m from now") as at_once:
+        await world.extend(host, grant_id, duration_s=60)
+    assert at_once.value.hint == "ask again nearer to its end"
+    world.clock.advance(90)
+    with pytest.raises(Invalid, match="10m more is too much") as too_long:
+        await world.extend(host, grant_id, duration_s=600)
+    assert too_long.value.hint == "ask for 1m30s at most: -d 1m30s"
+    await world.extend(host, grant_id, duration_s=90)
+    assert (await world.grant(grant_id)).not_after == end + 90 * SECOND
+    with pytest.raises(Invalid):
+        await world.extend(host, grant_id, duration_s=1)
+
+
+@pytest.mark.parametrize("changed", ["second factor", "more approvals", "approver gone"])
+async def test_the_person_alone_extends_only_while_all_the_grant_stands_on_still_stands(
+    world: CoreWorld, changed: str
+) -> None:
+    """S10: as at a start that was agreed on before."""
+    host, _, grant_id = await _live(world, duration_s=600)
+    await world.person("erin")
+    await world.apply(replace(ROLE, approvers=Party(frozenset({"carol", "erin"}))))
+    assert (await world.extend(host, grant_id, duration_s=60)).request.state is RequestState.APPROVED
+    match changed:
+        case "second factor":
+            await world.apply(replace(ROLE, mfa=True))
+            with pytest.raises(Unauthenticated):
+                await world.extend(host, grant_id, duration_s=60)
+        case "more approvals":
+            await world.apply(replace(ROLE, approvals=2, approvers=Party(frozenset({"carol", "erin"}))))
+            assert (await world.extend(host, grant_id, duration_s=60)).request.state is RequestState.PENDING
+        case _:
+            await world.apply(replace(ROLE, approvers=Party(frozenset({"erin"}))))
+            assert (await world.extend(host, grant_id, duration_s=60)).request.state is RequestState.PENDING
 
 
 @pytest.mark.parametrize(
@@ -331,9 +375,24 @@ async def test_an_extension_the_host_refuses_is_written_down_and_the_grant_goes_
     assert await world.state(grant_id) is GrantState.ACTIVE
     (event,) = await world.events("grant.refused")
     assert (event.event.details["code"], event.event.details["goes_on"]) == ("beyond_ceiling", True)
+    signed = await world.signed(host, grant_id)
+    assert signed["until"] == signed["not_after"] == event.event.details["not_after"], "nothing longer is promised"
+    assert signed["until"] - signed["not_before"] == 600_000_000
+    assert signed["revision"] > revision
     world.clock.advance(600)
-    await world.report(host, grant_id, proof("expired", revision=1))
+    await world.report(host, grant_id, proof("expired", revision=signed["revision"]))
     assert await world.state(grant_id) is GrantState.ENDED
+
+
+async def test_an_extension_the_host_agreed_to_is_not_taken_back_with_the_next(world: CoreWorld) -> None:
+    host, _, grant_id = await _live(world, duration_s=600)
+    await world.extend(host, grant_id, duration_s=60)
+    agreed = await world.signed(host, grant_id)
+    await world.report(host, grant_id, Applied(agreed["revision"], "jit-x.scope"))
+    await world.extend(host, grant_id, duration_s=600)
+    asked = await world.signed(host, grant_id)
+    await world.report(host, grant_id, GrantRefused(asked["revision"], "beyond_ceiling", "1260 s is over 900 s"))
+    assert (await world.signed(host, grant_id))["until"] == agreed["until"]
 
 
 async def test_a_refused_extension_does_not_make_a_revoked_grant_look_over(world: CoreWorld) -> None:

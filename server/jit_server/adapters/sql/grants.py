@@ -152,6 +152,20 @@ class SqlGrants:
         )
         return replace(grant, not_after=not_after, term_s=term_s, extensions=grant.extensions + 1)
 
+    async def agree(self, grant: Grant, until: int) -> None:
+        self._changed(grant)
+        agreed = update(grants).where(grants.c.grant_id == grant.grant_id).values(agreed_until=until)
+        await self.session.change_one(agreed, otherwise="the grant is gone")
+
+    async def take_back(self, grant: Grant) -> None:
+        self._changed(grant)
+        await self.session.change_one(
+            update(grants)
+            .where(grants.c.grant_id == grant.grant_id, grants.c.not_after == grant.not_after)
+            .values(not_after=grant.agreed_until),
+            otherwise="the grant has changed meanwhile",
+        )
+
     async def set_signature(self, grant_id: str, signature: Signature) -> None:
         await self.session.change_one(
             update(grants)
@@ -203,6 +217,7 @@ def _grant(row: Row[Any]) -> Grant:
         lease_s=row.lease_s,
         extensions=row.extensions,
         signature=signature,
+        agreed_until=row.agreed_until,
         applied_boot=row.applied_boot,
         ending_since=row.ending_since,
         ended_at=row.ended_at,

@@ -209,6 +209,7 @@ grants = Table(
     _number("signed_until"),
     _number("signed_not_after"),
     Column("envelope", LargeBinary),
+    _number("agreed_until"),
     _text("applied_boot"),
     _number("ending_since"),
     _number("ended_at"),

@@ -54,11 +54,12 @@ def _rules() -> Iterator[tuple[str, str, str, str]]:
     yield "locks", "UPDATE", "OLD.lifted_at <> 0", "a lock is lifted once"
     lives_on = f"OLD.state IN ({_list(LIVE)}) AND NEW.state = OLD.state"
     longer = f"NEW.not_after > OLD.not_after AND NEW.extensions = OLD.extensions + 1 AND {lives_on}"
+    taken_back = f"NEW.not_after = OLD.agreed_until AND NEW.extensions = OLD.extensions AND {lives_on}"
     yield (
         "grants",
         "UPDATE",
-        f"(NEW.not_after <> OLD.not_after OR NEW.extensions <> OLD.extensions) AND NOT ({longer})",
-        "the end of a grant moves only later, and only while it lives",
+        f"(NEW.not_after <> OLD.not_after OR NEW.extensions <> OLD.extensions) AND NOT ({longer} OR {taken_back})",
+        "the end of a grant moves only later, or back to what its host agreed to, and only while it lives",
     )
     for table, columns in _FIXED.items():
         changed = " OR ".join(f"NEW.{column} <> OLD.{column}" for column in columns.split())

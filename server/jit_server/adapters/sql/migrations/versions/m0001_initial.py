@@ -234,6 +234,7 @@ def upgrade() -> None:
         sa.Column("signed_until", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("signed_not_after", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("envelope", sa.LargeBinary(), nullable=True),
+        sa.Column("agreed_until", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("applied_boot", sa.Text(), server_default="", nullable=False),
         sa.Column("ending_since", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("ended_at", sa.BigInteger(), server_default="0", nullable=False),
