@@ -3,11 +3,11 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-LEVELS := unit contract integration architecture system
+LEVELS := unit contract integration architecture system faults
 # Everything a rule runs comes from the environment that tests/setup prepares.
 WITH_ENV = venv=$$(tests/setup) && export PATH="$$venv/bin:$$PATH" &&
 
-.PHONY: help demo test check bench lab down deb protos clean
+.PHONY: help demo test check bench faults lab down deb protos clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,9 @@ check: ## the quick part of it: format, lint, types, imports, stubs, unit tests
 bench: ## figures as ratios against the real alternative; writes build/bench.json
 	@$(WITH_ENV) python tests/bench/bench.py
 
+faults: ## the fault table on booted hosts: what stopped each grant, how late; writes build/faults.json
+	@$(WITH_ENV) python tests/faults/run.py
+
 lab: ## boot the lab: a server and two hosts, ready to play with
 	@$(WITH_ENV) tests/lab/lab up
 	@echo 'now try: tests/lab/lab exec web1 -u alice -t -- jit sudo id'
@@ -33,7 +36,7 @@ lab: ## boot the lab: a server and two hosts, ready to play with
 down: ## end the lab
 	@tests/lab/lab down
 
-deb: ## the packages, in build/deb
+deb: ## the packages for Debian 12 and 13, in build/deb
 	@$(WITH_ENV) packaging/build
 
 protos: ## write the protobuf stubs anew

@@ -48,6 +48,10 @@ class Lab:
     def heal(self, host: str) -> None:
         network.heal(self.places, self.places.hosts()[host])
 
+    def reboot(self, host: str, *, power_cut: bool = False) -> None:
+        """Boot a host anew, its disk kept; with `power_cut` nothing on it hears of that before."""
+        self.host(host).reboot(power_cut=power_cut)
+
     def otp(self, person: str) -> str:
         """A one-time code that the server has not seen; may wait for the clock."""
         return otp.next_code(self.places, person)
@@ -65,17 +69,20 @@ class Lab:
         request = asked.stdout.strip()
         self.jitctl("requests", "approve", request, user="carol")
         self.run(host, "jit", "status", "-w", request, user=user)
-        live = json.loads(self.run(host, "jit", "status", "-o", "json", user=user))["live"]
-        return str(live[-1]["grant"])
+        told = json.loads(self.run(host, "jit", "status", "-o", "json", user=user))["requests"]
+        return str(next(one["grant"]["grant_id"] for one in told if one["request_id"] == request))
 
 
 def up(name: str, hosts: Sequence[str], packages: Path | None) -> Lab:
-    """Boot a lab, with jit set up from `packages` unless None; what a killed run left under this name goes first."""
+    """Boot a lab, with jit set up from `packages` unless None; what a killed run left under this name goes first.
+
+    A host is written `web1`, or with its Debian release, `web1:13`.
+    """
     places = Places(name)
     with lifecycle.exclusively(places):
         lifecycle.down(places)
         try:
-            booted = lifecycle.boot(places, hosts, release=12)
+            booted = lifecycle.boot(places, hosts)
             if packages:
                 product.install(booted, packages)
                 product.set_up(places, booted)
