@@ -1,103 +1,112 @@
-"""What jit costs on a booted host, as ratios against plain sudo in the same run.
+"""What jit costs on a booted host, as ratios against plain sudo in the same run, and how quick it begins and ends.
 
-Prints a table and writes build/bench.json: a list of {"name", "value", "unit", "baseline", "ratio", "n", "p50", "p99"}.
+Prints the machine and a table; writes build/bench.json and build/bench-machine.json.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
+import contextlib
 import os
-import re
-import statistics
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[0] = str(ROOT / "tests")
 
+from bench import crowd, dynmods, ends, idle, machine, rows, sudo_cost, usable  # noqa: E402
 from jit_testing import lab as labs  # noqa: E402
+from jit_testing.remote import Hands  # noqa: E402
 from lab import lifecycle  # noqa: E402
+from lab.places import Places  # noqa: E402
+from lab.process import LabError  # noqa: E402
 
-RUNS = 200
-PLAIN = "/etc/sudoers.d/plain-bob"
+PARTS = ("idle", "sudo", "usable", "ends")
+HOST = "web1"
 
 
-def main() -> None:
-    made = labs.up(f"bench-{os.getpid()}", ["server", "web1"], lifecycle.build_packages(12))
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit status: 0, or 1 if something could not be measured; what could be is told all the same."""
+    wanted = _parser().parse_args(argv)
+    wanted.only = wanted.only or PARTS
+    measured: list[rows.Row] = []
     try:
-        rows = [*commands(made), *memory(made)]
+        with _lab(wanted) as lab:
+            facts = machine.describe(lab)
+            machine.write(facts, ROOT / "build/bench-machine.json")
+            width = max(map(len, facts))
+            print("\n".join(f"{name:{width}}  {text}" for name, text in facts.items()), flush=True)
+            for row in _measure(lab, wanted):
+                measured.append(row)
+                print(f"{row.name}: {row.p50:.2f} {row.unit}", file=sys.stderr)
+    except (LabError, rows.Unmeasurable) as failure:
+        print(f"bench: {failure}", file=sys.stderr)
+        return 1
+    finally:
+        print(f"\n{rows.show(measured)}")
+        rows.write(measured, ROOT / "build/bench.json")
+    return 0
+
+
+@contextlib.contextmanager
+def _lab(wanted: argparse.Namespace) -> Iterator[labs.Lab]:
+    if wanted.lab:
+        yield labs.Lab(Places(wanted.lab))
+        return
+    made = labs.up(f"bench-{os.getpid()}", ["server", HOST], wanted.debs or lifecycle.build_packages([12]))
+    try:
+        yield made
     finally:
         labs.down(made)
-    print(f"{'name':46} {'value':>10} {'unit':5} {'baseline':>10} {'ratio':>6} {'n':>5}")
-    for row in rows:
-        figures = f"{row['value']:10.2f} {row['unit']:5} {row['baseline']:10.2f} {row['ratio']:6.2f} {row['n']:5}"
-        print(f"{row['name']:46} {figures}")
-    (ROOT / "build").mkdir(exist_ok=True)
-    (ROOT / "build" / "bench.json").write_text(json.dumps(rows, indent=1) + "\n")
 
 
-def commands(lab: labs.Lab) -> list[dict[str, Any]]:
-    """`sudo -n true` of bob by a standing rule without jit, of alice under a grant, and `jit sudo true`."""
-    lab.put("web1", Path(__file__).with_name("pairs.py"), "/usr/local/bin/pairs.py")
-    lab.run("web1", "sh", "-c", f"echo 'bob ALL=(root) NOPASSWD: /usr/bin/true' >{PLAIN}; chmod 440 {PLAIN}")
-    # One process takes turns between two people: root becomes each of them first, which costs both the same.
-    alice, bob = ("setpriv --reuid {0} --regid {0} --init-groups env USER={1}".format(*who) for who in PEOPLE)
-    grant(lab)
-    return [
-        compared(lab, "sudo under a grant, against plain sudo", f"{alice} sudo -n true", f"{bob} sudo -n true", "root"),
-        compared(lab, "jit sudo, against sudo under the same grant", "jit sudo true", "sudo -n true", "alice"),
-    ]
+def _measure(lab: labs.Lab, wanted: argparse.Namespace) -> Iterator[rows.Row]:
+    """Idle first, before anything happened on the host."""
+    for part in PARTS:
+        if part not in wanted.only:
+            continue
+        if part == "idle":
+            yield from idle.measure(lab, wanted.idle)
+            continue
+        with Hands(lab, HOST) as hands:
+            if lab.exec(HOST, "id", crowd.PEOPLE[-1]).returncode:
+                crowd.assemble(lab, HOST)
+            match part:
+                case "sudo":
+                    yield from _sudo(lab, hands, wanted)
+                case "usable":
+                    yield from usable.measure(lab, hands, wanted.grants)
+                case "ends":
+                    yield from ends.measure(lab, hands, wanted.ends)
 
 
-PEOPLE = ((1001, "alice"), (1002, "bob"))
+def _sudo(lab: labs.Lab, hands: Hands, wanted: argparse.Namespace) -> Iterator[rows.Row]:
+    yield sudo_cost.moves(lab, wanted.runs)
+    yield from sudo_cost.measure(lab, hands, wanted.runs)
+    if wanted.favordynmods:
+        with dynmods.favoured():
+            yield sudo_cost.moves(lab, wanted.runs, ", favordynmods")
+            yield from sudo_cost.measure(lab, hands, wanted.runs, ", favordynmods")
 
 
-def grant(lab: labs.Lab) -> None:
-    asked = lab.exec("web1", "jit", "request", "drill-admin", "-m", "a measurement", "--no-wait", user="alice")
-    found = re.search(r"req-[0-9a-z]{16}", asked.stdout + asked.stderr)
-    if not found:
-        raise SystemExit(f"bench: the request was refused: {asked.stderr}")
-    lab.jitctl("requests", "approve", found.group(), user="carol")
-    lab.run("web1", "jit", "status", "-w", found.group(), user="alice")
-
-
-def compared(lab: labs.Lab, name: str, ours: str, baseline: str, user: str) -> dict[str, Any]:
-    said = lab.run("web1", "python3", "/usr/local/bin/pairs.py", str(RUNS), ours, baseline, user=user, timeout_s=300)
-    mine, theirs = ([1000 * second for second in column] for column in json.loads(said))
-    cuts = statistics.quantiles(mine, n=100)
-    return {
-        "name": name,
-        "value": statistics.median(mine),
-        "unit": "ms",
-        "baseline": statistics.median(theirs),
-        # The median of the pairs' ratios: both halves of a pair ran under the same mood of the machine.
-        "ratio": statistics.median(a / b for a, b in zip(mine, theirs, strict=True)),
-        "n": len(mine),
-        "p50": cuts[49],
-        "p99": cuts[98],
-    }
-
-
-def memory(lab: labs.Lab) -> list[dict[str, Any]]:
-    """Resident memory of the two services, against one python3 that does nothing."""
-    idle = "exec python3 -I -S -c 'print(open(\"/proc/self/status\").read())'"
-    bare = resident(lab.run("web1", "sh", "-c", idle))
-    rows = []
-    for unit in ("jit-enforcer", "jit-agent"):
-        pid = lab.run("web1", "systemctl", "show", "-P", "MainPID", unit).strip()
-        value = resident(lab.run("web1", "cat", f"/proc/{pid}/status"))
-        row = {"name": f"{unit}: resident memory, against bare python3", "value": value, "unit": "MB", "baseline": bare}
-        rows.append({**row, "ratio": value / bare, "n": 1, "p50": value, "p99": value})
-    return rows
-
-
-def resident(status: str) -> float:
-    found = re.search(r"VmRSS:\s+(\d+) kB", status)
-    if not found:
-        raise SystemExit("bench: a process has no VmRSS")
-    return int(found.group(1)) / 1000
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bench", description="Measure jit on a lab host; make bench runs all of it.")
+    parser.add_argument("--only", choices=PARTS, action="append", help="this part, more than once for more of them")
+    parser.add_argument("--runs", type=int, default=200, help="pairs of commands for each row (default 200)")
+    parser.add_argument("--grants", type=int, default=200, help="approvals (default 200)")
+    parser.add_argument("--ends", type=int, default=20, help="grants that end, for each row (default 20)")
+    parser.add_argument(
+        "--idle", type=int, default=int(os.environ.get("IDLE", "60")), help="seconds of doing nothing ($IDLE, or 60)"
+    )
+    parser.add_argument(
+        "--favordynmods", action="store_true", default=os.environ.get("FAVORDYNMODS") == "1",
+        help="measure also with the machine's cgroups mounted so ($FAVORDYNMODS=1)",
+    )  # fmt: skip
+    parser.add_argument("--lab", help="a lab that is up, with a host named web1 (default: boot one)")
+    parser.add_argument("--debs", type=Path, help="folder with the packages for the lab (default: build them)")
+    return parser
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
