@@ -32,7 +32,7 @@ Play = Callable[[Life, str], Row]
 class Case:
     """`needs` says which hosts will do: those with small disks, or those whose disk survives a reboot.
 
-    Cases that hurt the `server`, or that need it to be in time, have one for themselves.
+    Cases that hurt the `server` have one for themselves.
     """
 
     name: str
@@ -104,13 +104,16 @@ def _at(point: Failpoint, action: str) -> Case:
         with life.watched_end():
             pass
         hit()
+        if action == "stop":
+            rig.check(point.program, state="T")
+            rig.signal(point.program, "CONT")
         return life.row(name, limit_ms=DEAD_MS, fired=rig.fired(point))
 
     server = point.program == "server"
     # A server that is killed is back after two seconds, and its hosts another second later.
     lasts_s = 20 if point.during == "extend" else 60 if point.during == "revoke" else 11 if server else 8
-    done = "killed" if action == "kill" else action
-    return Case(f"{done} at {point.name}", play, lasts_s, server=server or point.during == "revoke")
+    done = {"kill": "killed", "stop": "stopped"}.get(action, action)
+    return Case(f"{done} at {point.name}", play, lasts_s, server=server)
 
 
 def _revoked(life: Life, name: str, *, limit_ms: int, fired: Callable[[], bool] = lambda: True) -> Row:
@@ -120,10 +123,16 @@ def _revoked(life: Life, name: str, *, limit_ms: int, fired: Callable[[], bool] 
     return life.row(name, limit_ms=limit_ms, fired=fired())
 
 
+# Stopped at the end and left so, and what a bad disk says where an end writes: there it lives on and finds another way.
+_ALSO: Final = (
+    ("enforcer.hang-up.before", "stop"),
+    ("enforcer.end-rule.before", "stop"),
+    ("enforcer.end-rule-draft.before", "EIO"),
+    ("agent.end-stored.before", "stop"),
+)
 _FAILPOINT_CASES: Final = (
     *(_at(point, "kill") for point in FAILPOINTS),
-    # What a bad disk says at the instants where an end writes; the enforcer lives on and has to find another way.
-    *(_at(point, "EIO") for point in FAILPOINTS if point.name == "enforcer.end-rule-draft.before"),
+    *(_at(point, action) for point in FAILPOINTS for name, action in _ALSO if point.name == name),
 )
 
 
@@ -296,7 +305,7 @@ def _restarted(life: Life, name: str) -> Row:
 
 HOST_CASES: Final = (
     Case("nothing", _everyday(_nothing, limit_ms=ALIVE_MS)),
-    Case("nothing; revoked", _revoked_alive, 12, server=True),
+    Case("nothing; revoked", _revoked_alive, 12),
     Case("enforcer dead", _everyday(lambda life: host_faults.dead(life.rig, "enforcer"))),
     Case("agent dead", _everyday(lambda life: host_faults.dead(life.rig, "agent"))),
     Case("agent and enforcer dead", _everyday(lambda life: host_faults.dead(life.rig, "agent", "enforcer"))),
@@ -309,7 +318,7 @@ HOST_CASES: Final = (
     Case("network cut", _everyday(lambda life: host_faults.cut(life.rig, "both"), limit_ms=ALIVE_MS)),
     Case("network cut, inwards", _everyday(lambda life: host_faults.cut(life.rig, "in"), limit_ms=ALIVE_MS)),
     Case("network cut, outwards", _everyday(lambda life: host_faults.cut(life.rig, "out"), limit_ms=ALIVE_MS)),
-    Case("network cut; revoked", _revoked_while_cut, 9, server=True),
+    Case("network cut; revoked", _revoked_while_cut, 9),
     Case("/run/jit full", _everyday(lambda life: host_faults.full(life.rig, "/run/jit")), needs="small disks"),
     Case(
         "/run/jit out of inodes",

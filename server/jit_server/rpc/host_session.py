@@ -50,7 +50,8 @@ class HostSessions:
                 try:
                     kept = await finished(self._services.hosts.hello(caller, hello))
                 except Unauthenticated:
-                    await _take_leave(messages, write)
+                    if await _takes_leave(messages, write):
+                        await finished(self._services.delivery.left(caller))
                     raise
                 try:
                     await write(host_wire.time_message(self._clock.now()))
@@ -172,14 +173,18 @@ async def _hello(messages: Messages) -> Hello:
             raise Invalid("the host's stream must begin with hello")
 
 
-async def _take_leave(messages: Messages, write: Write) -> None:
-    """A removed host holds nothing of ours (S1): give it the empty set, and time to act on it before it is refused."""
+async def _takes_leave(messages: Messages, write: Write) -> bool:
+    """A removed host holds nothing of ours (S1): give it the empty set, and time to act on it before it is refused.
+
+    Returns whether it has settled it.
+    """
     await write(host_wire.desired_message(DesiredState(0, ())))
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LEAVE_S):
             while (message := await _next(messages)) is not None:
                 if message.WhichOneof("body") == "settled":
-                    return
+                    return True
+    return False
 
 
 async def _next(messages: Messages) -> host_pb2.HostMessage | None:

@@ -106,6 +106,29 @@ class DeliveryService:
         for grant in gone:
             _tell_confirmed(host, grant)
 
+    async def left(self, caller: HostCaller) -> None:
+        """A removed host has settled the empty set: it holds nothing, and no report of it is taken any more."""
+        async with self._store.write() as tx:
+            host = await tx.hosts.get(caller.host_id)
+            if host is None or not host.removed:
+                return
+            now, everything = self._clock.now(), Scope(host_id=host.host_id, everything=True)
+            gone = await tx.grants.select(everything, states=(GrantState.ENDING, GrantState.UNCONFIRMED))
+            for grant in gone:
+                await tx.grants.move(grant, GrantMove.END, ended_at=now)
+                await note_grant(
+                    tx,
+                    EventKind.GRANT_ENDED,
+                    grant,
+                    actor=host_actor(host),
+                    now=now,
+                    host=host,
+                    reason=grant.end_reason,
+                    proof="the removed host came back and settled the empty set",
+                )
+        for grant in gone:
+            _tell_confirmed(host, grant)
+
     async def record_report(self, caller: HostCaller, spool_id: str, untrusted: Report) -> int:
         """Keep a report and do what follows from it, together; return the last sequence kept of that spool.
 

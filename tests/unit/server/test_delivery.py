@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from jit_server.domain.grant import CONFIRMATION_GRACE_US
 from jit_server.domain.identity import HostCaller, LocalUser, Person
 from jit_server.domain.lifecycle import LIVE, OVER, REVOCABLE, GrantState
 from jit_server.domain.report import (
@@ -25,7 +26,7 @@ from jit_server.domain.report import (
 )
 from jit_server.errors import Conflict, Invalid, Unauthenticated
 from jit_testing.core_world import SPOOL, CoreWorld, proof
-from jit_testing.server_fakes import BOOT, OTHER_BOOT, a_role
+from jit_testing.server_fakes import BOOT, OTHER_BOOT, SECOND, a_role
 
 
 async def _granted(world: CoreWorld) -> tuple[HostCaller, Person, str]:
@@ -414,3 +415,19 @@ async def test_a_removed_host_is_shut_out_and_its_grants_end(world: CoreWorld) -
     assert await world.state(grant_id) is await world.state(other) is GrantState.ENDING
     assert (await world.services.requests.get(carol, pending)).request.state.value == "cancelled"
     assert "host.removed" in await world.kinds("host")
+
+
+async def test_a_removed_host_that_settles_the_empty_set_confirms_its_ends(world: CoreWorld) -> None:
+    """No report of it is taken any more, and an end that stays unconfirmed would be an alert for ever."""
+    host, carol, grant_id = await _granted(world)
+    await world.take(host, grant_id)
+    await world.services.delivery.left(host)
+    assert await world.state(grant_id) is GrantState.ACTIVE, "only a removed host leaves"
+    await world.services.hosts.remove(world.root, "web1")
+    world.clock.advance(CONFIRMATION_GRACE_US // SECOND + 1)
+    await world.services.grants.expire()
+    assert await world.state(grant_id) is GrantState.UNCONFIRMED
+    await world.services.delivery.left(host)
+    assert await world.state(grant_id) is GrantState.ENDED
+    (ended,) = await world.events("grant.ended")
+    assert ended.event.details["proof"] == "the removed host came back and settled the empty set"
