@@ -8,17 +8,17 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from faults.rig import Rig, Session, Trouble, wait_for
+from faults.rig import Rig, Session, Trouble, explained, wait_for
+from faults.server import Server
 from faults.verdict import ENDED, Row, Run, Seen, judge
 from jit_testing.lab import Lab
 
-PERSON, BYSTANDER, APPROVER = "alice", "bob", "carol"
+PERSON, BYSTANDER = "alice", "bob"
 ROLE = "drill-admin"
 _BEFORE_S = 3.2
 """When sudo is tried without pause: before the last seconds, in which nothing is let in any more (SPEC 3.5)."""
@@ -36,42 +36,6 @@ def now() -> float:
 def from_wall(us: int) -> float:
     """An instant of the wall clock (µs UTC) on CLOCK_MONOTONIC."""
     return us / 1_000_000 - time.time() + now()
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """The server and its approver, shared by cases that run at the same time."""
-
-    rig: Rig
-
-    def jitctl(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return self.rig.lab.exec("server", "jitctl", *words, user=APPROVER)
-
-    def approve(self, request: str) -> None:
-        """Approve, and ask again while the server does not answer; raises `Trouble`."""
-        said = ""
-
-        def done() -> bool:
-            nonlocal said
-            told = self.jitctl("requests", "approve", request)
-            said = told.stderr.strip()
-            return told.returncode == 0 or "already" in said
-
-        with _explained(lambda: said):
-            wait_for("the approval", done)
-
-    def revoke(self, grant: str) -> None:
-        """Revoke, and ask again while the server does not answer."""
-        said = ""
-
-        def done() -> bool:
-            nonlocal said
-            told = self.jitctl("grants", "revoke", grant, "-m", "a fault")
-            said = told.stderr.strip()
-            return told.returncode == 0 or "already" in said
-
-        with _explained(lambda: said):
-            wait_for("the revocation", done)
 
 
 @dataclass(slots=True)
@@ -190,7 +154,7 @@ class Life:
             self.pids, said = answer["pids"], answer["said"]
             return bool(self.pids)
 
-        with _explained(lambda: said):
+        with explained(lambda: said):
             wait_for("the program under sudo", begun, patience_s=12)
 
     def try_sudo(self) -> Run:
@@ -307,11 +271,3 @@ class Life:
         if "is not allowed to run sudo" not in self.rig.sh(f"sudo -l -U {BYSTANDER}"):
             found.append(f"sudo lists rights of {BYSTANDER}")
         return found
-
-
-@contextlib.contextmanager
-def _explained(said: Any) -> Iterator[None]:
-    try:
-        yield
-    except Trouble as trouble:
-        raise Trouble(f"{trouble}: {said()!a}") from None

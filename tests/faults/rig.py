@@ -181,6 +181,15 @@ def wait_for(what: str, holds: Callable[[], bool], *, patience_s: float = PATIEN
         time.sleep(0.02)
 
 
+@contextlib.contextmanager
+def explained(said: Callable[[], str]) -> Iterator[None]:
+    """Adds what was said last to the `Trouble` that comes out."""
+    try:
+        yield
+    except Trouble as trouble:
+        raise Trouble(f"{trouble}: {said()!a}") from None
+
+
 class Session:
     """A person logged in on a host (`person.py`), asked over a pipe."""
 

@@ -20,9 +20,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from faults import host_faults
-from faults.cases import CASES, Case
-from faults.life import APPROVER, Life, Server
+from faults.case import Case
+from faults.cases import CASES
+from faults.life import Life
 from faults.rig import Rig, Trouble
+from faults.server import APPROVER, Server
 from faults.verdict import Row, failed
 from jit_testing import lab as labs
 from jit_testing.lab import Lab

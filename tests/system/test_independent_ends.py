@@ -12,8 +12,9 @@ from collections.abc import Iterator
 import pytest
 
 from faults import host_faults
-from faults.life import Life, Server, now
+from faults.life import Life, now
 from faults.rig import Rig, wait_for
+from faults.server import Server
 from faults.verdict import Seen
 from jit_testing.lab import Lab
 

@@ -15,8 +15,9 @@ import pexpect
 import pytest
 
 from faults import host_faults
-from faults.life import Life, Server, now
+from faults.life import Life, now
 from faults.rig import Rig, wait_for
+from faults.server import Server
 from jit_testing.lab import Lab
 
 HOST = "web2"

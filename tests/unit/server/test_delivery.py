@@ -419,7 +419,7 @@ async def test_a_removed_host_is_shut_out_and_its_grants_end(world: CoreWorld) -
 
 async def test_a_removed_host_that_settles_the_empty_set_confirms_its_ends(world: CoreWorld) -> None:
     """No report of it is taken any more, and an end that stays unconfirmed would be an alert for ever."""
-    host, carol, grant_id = await _granted(world)
+    host, _, grant_id = await _granted(world)
     await world.take(host, grant_id)
     await world.services.delivery.left(host)
     assert await world.state(grant_id) is GrantState.ACTIVE, "only a removed host leaves"
