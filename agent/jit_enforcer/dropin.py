@@ -61,7 +61,9 @@ def remove(final: Path) -> None:
         return
     draft = final.parent / f".{final.name}.end"
     try:
-        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o400))
+        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o400)
+        os.fchmod(fd, 0o440)  # the mode visudo -c wants of everything that sudo includes
+        os.close(fd)
         draft.rename(final)
     except OSError:  # no inode left, or a read-only folder: unlinking or truncating may still work
         with contextlib.suppress(OSError):

@@ -102,6 +102,14 @@ def test_removal_needs_no_room_and_is_harmless_twice(paths: Paths, monkeypatch: 
     assert dropin.gone(final)
 
 
+def test_what_is_left_of_a_removed_rule_keeps_the_mode_that_visudo_wants(paths: Paths) -> None:
+    """visudo -c is what an administrator and the package's installation ask whether sudoers is in order."""
+    final = paths.dropins / "gnt-1"
+    dropin.install(paths, final, "rule\n", mode=0o440, check=accept)
+    dropin.remove(final)
+    assert (final.stat().st_size, final.stat().st_mode & 0o777) == (0, 0o440)
+
+
 def test_a_removed_file_is_emptied_first_and_unlinked_by_a_later_sweep(paths: Paths) -> None:
     for name in ("gnt-1", "gnt-2"):
         dropin.install(paths, paths.dropins / name, "rule\n", mode=0o440, check=accept)
