@@ -32,6 +32,10 @@ def _past_the_maximum(agent: FakeAgent, *then: fake.Line, refusal: fake.Object =
 
 def test_within_the_maximum_it_lasts_longer_at_once(agent: FakeAgent, jit: Jit) -> None:
     _at_once(agent)
+    # An hour from now, however long ago this module was read.
+    extended = fake.extended(fake.now_us() + 3_600_000_000, decisions=[])
+    agent.on("extend", {"ok": True, "request": extended})
+    agent.on("wait", [fake.waited(extended), fake.waited(extended, in_force=True)])
     done = jit.run("extend", "-d", "30m")
     assert done.stdout.startswith("✔ web-operator on web1 now ends at ")
     assert done.stdout.endswith((" (in 1 h)\n", " (in 59 min)\n"))
