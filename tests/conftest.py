@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Before anything imports gRPC: its fork handlers can hang the programs that tests start.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 # How fast a busy machine makes up examples says nothing about what is tested.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
