@@ -45,13 +45,13 @@ def apply(host: Host, untrusted_envelope: bytes) -> Entry:
         sessions=known.sessions if known else (),
     )
     host.ledger.save(entry)
-    if known is None:
-        _start_footprint(host, entry)
     try:
         _enforce(host, entry, known)
     except Exception:  # a fault of ours must not leave half a grant either
         _take_back(host, entry, known)
         raise
+    if known is None:
+        _start_footprint(host, entry)
     return entry
 
 
@@ -112,7 +112,7 @@ def _stop_timer(host: Host, entry: Entry) -> None:
 
 
 def _start_footprint(host: Host, entry: Entry) -> None:
-    """As early as it is certain that there will be a grant, so that it looks before the first command."""
+    """As soon as there is a grant for certain, so that it looks before the first command."""
     try:
         units.start_footprint(host.paths.bus, entry.grant.grant, when="before")
     except Unsafe as e:

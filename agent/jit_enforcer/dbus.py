@@ -1,6 +1,7 @@
-"""As much of D-Bus as it takes to call a method of systemd and hear yes or no (REVIEW 18).
+"""As much of D-Bus as it takes to call methods of systemd and hear yes or no (REVIEW 18).
 
-One connection a call: authenticate, Hello, the call.  Little-endian; every type but file descriptors.
+A connection for what is asked in one go: authenticate, Hello, the calls.  Little-endian; every type but file
+descriptors.
 """
 
 import os
@@ -17,7 +18,7 @@ _FIXED: Final = {"y": "B", "b": "I", "n": "h", "q": "H", "i": "i", "u": "I", "x"
 _ALIGNMENT: Final = {"y": 1, "n": 2, "q": 2, "x": 8, "t": 8, "d": 8, "g": 1, "v": 1, "(": 8, "{": 8}
 _PATIENCE_S: Final = 3
 _LONGEST: Final = 1 << 20
-_METHOD_CALL, _METHOD_RETURN, _ERROR = 1, 2, 3
+_METHOD_CALL, _ERROR = 1, 3
 _PATH, _INTERFACE, _MEMBER, _ERROR_NAME, _REPLY_SERIAL, _DESTINATION, _SIGNATURE = 1, 2, 3, 4, 5, 6, 8
 
 
@@ -83,9 +84,18 @@ class Method:
 _HELLO: Final = Method("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "Hello", "")
 
 
-def _message(serial: int, method: Method, *args: object) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A method, and what it is called with."""
+
+    method: Method
+    args: tuple[object, ...] = ()
+
+
+def _message(serial: int, call: Call) -> bytes:
+    method = call.method
     body = bytearray()
-    for kind, value in zip(complete_types(method.signature), args, strict=True):
+    for kind, value in zip(complete_types(method.signature), call.args, strict=True):
         write(body, kind, value)
     fields = [(_PATH, ("o", method.path)), (_INTERFACE, ("s", method.interface)), (_MEMBER, ("s", method.member))]
     fields += [(_DESTINATION, ("s", method.destination)), (_SIGNATURE, ("g", method.signature))]
@@ -125,36 +135,48 @@ def _fields(header: bytes) -> dict[int, Any]:
     return found
 
 
-def _reply(bus: socket.socket, serial: int) -> None:
-    while True:
-        order, kind, _, _, body_size, _, fields_size = struct.unpack("<cBBBIII", _receive(bus, 16))
-        if order != b"l" or body_size + fields_size > _LONGEST:
-            raise Unsafe("the system bus speaks a language we do not know")
-        fields = _fields(_receive(bus, fields_size + -fields_size % 8)[:fields_size])
-        body = _receive(bus, body_size)
-        if fields.get(_REPLY_SERIAL) != serial:
-            continue
-        if kind == _METHOD_RETURN:
-            return
+def _answer(bus: socket.socket) -> tuple[int | None, Refused | None]:
+    """Which call the next message answers, None if none of ours, and what it was refused with."""
+    order, kind, _, _, body_size, _, fields_size = struct.unpack("<cBBBIII", _receive(bus, 16))
+    if order != b"l" or body_size + fields_size > _LONGEST:
+        raise Unsafe("the system bus speaks a language we do not know")
+    fields = _fields(_receive(bus, fields_size + -fields_size % 8)[:fields_size])
+    body = _receive(bus, body_size)
+    refused = None
+    if kind == _ERROR:
         said = body[4:-1].decode("utf-8", "replace") if fields.get(_SIGNATURE, "").startswith("s") else ""
         name = fields.get(_ERROR_NAME)
-        raise Refused(str(name), f"systemd refused: {name!a} {ascii(said)[:200]}")
+        refused = Refused(str(name), f"systemd refused: {name!a} {ascii(said)[:200]}")
+    return fields.get(_REPLY_SERIAL), refused
 
 
-def call(bus_socket: Path, method: Method, *args: object) -> None:
-    """Call a method and wait for its answer, 3 s at most.  Raises `Unsafe` with the error it answered."""
+def ask(bus_socket: Path, *calls: Call) -> list[Refused | None]:
+    """Make these calls in one go and wait for all answers, 3 s at most for each; in the order of the calls.
+
+    Raises `Unsafe` if the bus does not answer.
+    """
+    greeting = b"\0AUTH EXTERNAL " + str(os.geteuid()).encode().hex().encode() + b"\r\nBEGIN\r\n"
+    messages = [_message(serial, call) for serial, call in enumerate((Call(_HELLO), *calls), 1)]
+    answers: dict[int | None, Refused | None] = {}
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as bus:
             bus.settimeout(_PATIENCE_S)
             bus.connect(str(bus_socket))
-            bus.sendall(b"\0AUTH EXTERNAL " + str(os.geteuid()).encode().hex().encode() + b"\r\n")
+            bus.sendall(greeting + b"".join(messages))
             if _receive(bus, 3) != b"OK ":
                 raise Unsafe("the system bus does not accept us")
             while _receive(bus, 1) != b"\n":
                 pass
-            bus.sendall(b"BEGIN\r\n" + _message(1, _HELLO))
-            _reply(bus, 1)
-            bus.sendall(_message(2, method, *args))
-            _reply(bus, 2)
+            while any(serial not in answers for serial, _ in enumerate(messages, 1)):
+                serial, refused = _answer(bus)
+                answers[serial] = refused
     except (OSError, ValueError, IndexError, struct.error) as e:
         raise Unsafe(f"the system bus does not answer: {e}") from e
+    return [answers[serial] for serial, _ in enumerate(calls, 2)]
+
+
+def call(bus_socket: Path, method: Method, *args: object) -> None:
+    """Call one method.  Raises `Refused`, or `Unsafe` if the bus does not answer."""
+    (refused,) = ask(bus_socket, Call(method, args))
+    if refused:
+        raise refused

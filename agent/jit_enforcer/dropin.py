@@ -1,6 +1,6 @@
 """Put a file in place, or take it away, atomically (S1, S6).
 
-sudo skips names with a dot, so a file is written and checked under a dotted name and takes effect only at the rename.
+sudo skips names with a dot, so a file is written under a dotted name and takes effect, as a whole, at the rename.
 Taking away renames an empty file over it: other people's sudo complains when files vanish while it reads the
 directory.  `sweep` unlinks the empty ones later, when all is quiet.
 """
@@ -8,7 +8,6 @@ directory.  `sweep` unlinks the empty ones later, when all is quiet.
 import contextlib
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 from jit_enforcer.errors import Unsafe
@@ -28,10 +27,8 @@ def check_directory(paths: Paths, directory: Path) -> None:
             return
 
 
-def install(
-    paths: Paths, final: Path, text: str, *, mode: int, uid: int | None = None, check: Callable[[Path], None]
-) -> None:
-    """Write `final` durably after `check(draft)` agreed; on any failure nothing of it is left.  Raises `Unsafe`."""
+def install(paths: Paths, final: Path, text: str, *, mode: int, uid: int | None = None) -> None:
+    """Write `final` durably; on any failure nothing of it is left.  Raises `Unsafe`."""
     check_directory(paths, final.parent)
     draft = final.parent / f".{final.name}.new"
     try:
@@ -45,7 +42,6 @@ def install(
             if uid is not None:
                 os.fchown(file.fileno(), uid, -1)
             os.fsync(file.fileno())
-        check(draft)
         draft.rename(final)
         _sync(final.parent)
     except OSError as e:

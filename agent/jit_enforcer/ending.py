@@ -2,7 +2,7 @@
 
 Every step is tried whatever failed before, and the loop comes back until the proof holds.  Of grants that end together
 all rules go first, then all scopes; what walks through /proc comes after, once for all of them.  No right and no
-program waits for D-Bus, visudo, NSS or room on a disk.
+program waits for D-Bus, sudo's parser, NSS or room on a disk.
 """
 
 import contextlib

@@ -9,7 +9,7 @@
   x Expired        the time is over, or has not begun
   x Replayed       an older revision, or a grant that has ended
   x BeyondCeiling  the host's own limits do not allow it
-  x Unsafe         disk, NSS, rendering, visudo or systemd are not in the state we require
+  x Unsafe         disk, NSS, rendering, sudo's parser or systemd are not in the state we require
   x Unsuitable     this host's sudo or systemd cannot enforce grants
   x NotAdmitted    this sudo may not start
 

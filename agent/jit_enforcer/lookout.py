@@ -30,11 +30,11 @@ class Lookout:
     def look(self) -> None:
         """End all grants, as stopped by the host, if this host can no longer keep them."""
         host, now = self._host, self._host.clock.boot_us()
-        live = host.live()
-        if not live:
-            self._well, self._well_at = None, now
+        live, seen = host.live(), host.probe.fingerprint()
+        if not live:  # the first grant is let in by a look at the whole that comes after this one
+            self._well, self._well_at = seen, now
             return
-        seen, guarded = host.probe.fingerprint(), host.rules.guard(live)
+        guarded = host.rules.guard(live)
         if guarded and seen == self._well and now - self._well_at < _ASK_AGAIN_US:
             return
         try:

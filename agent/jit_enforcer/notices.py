@@ -19,7 +19,7 @@ _SHORT_ID: Final = 8
 _WHY: Final = {
     "revoked": ": it was revoked",
     "dropped": ": it was given back",
-    "stopped": ": the enforcer was stopped",
+    "stopped": ": this host ended it",
     "used": ": its one command is over",
 }
 

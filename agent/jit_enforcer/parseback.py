@@ -1,12 +1,11 @@
 """What sudo itself reads in a file, compared with what we meant (S1, G3, G9).
 
-`check_file` asks about one draft; `check_whole` about the host's whole configuration, in which ours must come last and
-nothing may loosen what we set.
+`check_text` asks before anything is written; `check_whole` about the host's whole configuration, in which ours must
+come last and nothing may loosen what we set.
 """
 
 import json
 from collections.abc import Sequence, Set
-from pathlib import Path
 from typing import Any
 
 from jit_enforcer import programs, strictjson, sudoersfiles
@@ -19,10 +18,9 @@ class _Added(Unsuitable):
     """Defaults add to, or take from, a list of ours instead of setting one; the text is its name."""
 
 
-def check_file(draft: Path, *, defaults: Sequence[dict[str, Any]], rules: Sequence[dict[str, Any]]) -> None:
-    """Raise `Unsafe` unless sudo's parser finds exactly these Defaults and rules in the draft."""
-    programs.run(programs.VISUDO, "-qcf", str(draft))
-    found = _parse(draft)
+def check_text(text: str, *, defaults: Sequence[dict[str, Any]], rules: Sequence[dict[str, Any]]) -> None:
+    """Raise `Unsafe` unless sudo's parser finds exactly these Defaults and rules in the text, and nothing else."""
+    found = _parse("-", text)
     wanted = {"Defaults": list(defaults), "User_Specs": list(rules)}
     if found != {key: value for key, value in wanted.items() if value}:
         raise Unsafe("sudo would not read the rule as it was meant")
@@ -41,7 +39,7 @@ def check_whole(
     Raises `Unsafe` if that cannot be told now.
     """
     try:
-        found = _parse(paths.sudoers)
+        found = _parse(str(paths.sudoers))
     except _Added as e:
         place = sudoersfiles.place_of(paths, str(e))
         raise Unsuitable(f"Defaults{place} add to {e}, which grants need as it is: remove the +=") from None
@@ -80,14 +78,15 @@ def _harmless(member: dict[str, Any], run_as_names: Set[str], run_as_uids: Set[i
             return False
 
 
-def _parse(path: Path) -> dict[str, Any]:
-    """cvtsudoers' JSON with each list of options merged into one object."""
+def _parse(file: str, text: str = "") -> dict[str, Any]:
+    """cvtsudoers' JSON with each list of options merged into one object; the file `-` is the text."""
     try:
-        tree = strictjson.parse_object(programs.run(programs.CVTSUDOERS, "-f", "json", str(path)) or b"{}")
+        said = programs.run(programs.CVTSUDOERS, "-f", "json", file, given=text.encode())
+        tree = strictjson.parse_object(said or b"{}")
     except Unsafe:
         raise
     except Denied as e:
-        raise Unsafe(f"cvtsudoers does not answer in JSON for {path}") from e
+        raise Unsafe(f"cvtsudoers does not answer in JSON for {file}") from e
     for entry in tree.get("Defaults", []):
         entry["Options"] = _merged(entry["Options"])
     for entry in tree.get("User_Specs", []):

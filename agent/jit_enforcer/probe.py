@@ -86,7 +86,7 @@ class Probe:
         return []
 
     def _port_is_open(self) -> bool:
-        """Only knowable in the host's own network namespace; under PrivateNetwork the agent has to look (REVIEW 19)."""
+        """Only knowable in the host's own network namespace, as our unit is; elsewhere nothing is said (REVIEW 19)."""
         proc = self._paths.proc
         try:
             if os.readlink(proc / "self/ns/net") != os.readlink(proc / "1/ns/net"):

@@ -3,12 +3,11 @@
 import os
 import select
 import signal
-from typing import Final
+from typing import IO, Final
 
 from jit_enforcer.errors import Unsafe
 
 SUDO: Final = "/usr/bin/sudo"
-VISUDO: Final = "/usr/sbin/visudo"
 CVTSUDOERS: Final = "/usr/bin/cvtsudoers"
 SYSTEMCTL: Final = "/usr/bin/systemctl"
 SLEEP: Final = "/usr/bin/sleep"
@@ -16,14 +15,17 @@ _ENVIRONMENT: Final = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 _PATIENCE_S: Final = 5
 
 
-def run(*argv: str, may_fail: bool = False) -> bytes:
-    """The program's standard output, of one that may fail also what it said on standard error.
+def run(*argv: str, given: bytes = b"", may_fail: bool = False) -> bytes:
+    """The program's standard output; of one that may fail, also what it said on standard error.
 
+    It is `given` this on standard input.
     Raises `Unsafe` if it cannot run, takes over 5 s, or fails and may not.
     """
     try:
-        with open(os.memfd_create("out"), "w+b") as out, open(os.memfd_create("err"), "w+b") as err:
-            status = _status(argv, out.fileno(), err.fileno())
+        with _file() as into, _file() as out, _file() as err:
+            into.write(given)
+            into.seek(0)
+            status = _status(argv, into.fileno(), out.fileno(), err.fileno())
             out.seek(0)
             err.seek(0)
             said, complaint = out.read(), err.read()
@@ -37,13 +39,14 @@ def run(*argv: str, may_fail: bool = False) -> bytes:
     return said
 
 
-def _status(argv: tuple[str, ...], out: int, err: int) -> int:
-    """Run to the end, with what it writes in files, so that nobody has to read along; a signal is a negative status."""
-    files = (
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_DUP2, out, 1),
-        (os.POSIX_SPAWN_DUP2, err, 2),
-    )
+def _file() -> IO[bytes]:
+    """Where a program reads or writes, so that nobody has to read or write along."""
+    return open(os.memfd_create("jit"), "w+b")
+
+
+def _status(argv: tuple[str, ...], *standard: int) -> int:
+    """Run to the end with these as standard input, output and error; a signal is a negative status."""
+    files = [(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in enumerate(standard)]
     # As subprocess does: Python ignores these, other programs do not expect it.
     default = (signal.SIGPIPE, signal.SIGXFSZ)
     pid = os.posix_spawn(argv[0], argv, _ENVIRONMENT, file_actions=files, setsigdef=default)

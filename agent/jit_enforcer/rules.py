@@ -6,6 +6,7 @@ Defaults come before the first rule of a user and go after the last (S3, REVIEW 
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Final
 
 from jit_enforcer import dropin, parseback, sudoers
 from jit_enforcer.accounts import SAFE_NAME
@@ -14,7 +15,7 @@ from jit_enforcer.grant import Grant
 from jit_enforcer.ledger import Entry
 from jit_enforcer.paths import Paths
 
-_SESSION_ENV = "XDG_SESSION_CLASS=none\n"
+_SESSION_ENV: Final = "XDG_SESSION_CLASS=none\n"
 
 
 class Rules:
@@ -26,17 +27,12 @@ class Rules:
     def put(self, entry: Entry, live: Sequence[Entry]) -> None:
         """Let sudo know the grant.  Raises `Unsafe` or `Unsuitable`; the caller then takes it back."""
         grant = entry.grant
-        if _content(self._paths.session_env) != _SESSION_ENV:
-            dropin.install(self._paths, self._paths.session_env, _SESSION_ENV, mode=0o444, check=_unchecked)
-        self._put_defaults(grant.uid, live)
-        meant = [sudoers.expected_rule(grant, entry.run_as)]
-        dropin.install(
-            self._paths,
-            self._paths.dropins / grant.grant,
-            sudoers.rule(grant, entry.run_as),
-            mode=0o440,
-            check=lambda draft: parseback.check_file(draft, defaults=[], rules=meant),
-        )
+        defaults, meant = _defaults(grant.uid, live)
+        rule = sudoers.rule(grant, entry.run_as)
+        parseback.check_text(defaults + rule, defaults=[meant], rules=[sudoers.expected_rule(grant, entry.run_as)])
+        self._write(self._paths.session_env, _SESSION_ENV, mode=0o444)
+        self._write(self._paths.dropins / sudoers.defaults_name(grant.uid), defaults, mode=0o440)
+        self._write(self._paths.dropins / grant.grant, rule, mode=0o440)
         self.verify(live)
 
     def verify(self, live: Sequence[Entry]) -> None:
@@ -46,7 +42,7 @@ class Rules:
         uids = {uid for uid in uids if not dropin.gone(self._paths.dropins / sudoers.defaults_name(uid))}
         parseback.check_whole(
             self._paths,
-            defaults=[sudoers.expected_defaults(uid, record_input=_records_input(uid, live)) for uid in uids],
+            defaults=[_defaults(uid, live)[1] for uid in uids],
             rules=[sudoers.expected_rule(entry.grant, entry.run_as) for entry in present],
             run_as_names={entry.grant.run_as_user for entry in live},
             run_as_uids={entry.run_as.uid for entry in live},
@@ -60,10 +56,9 @@ class Rules:
     def is_put(self, entry: Entry, live: Sequence[Entry]) -> bool:
         """True if rule and Defaults stand on disk exactly as `put` writes them."""
         uid = entry.grant.uid
-        defaults = sudoers.defaults(uid, record_input=_records_input(uid, live))
         return (
             _content(self._paths.session_env) == _SESSION_ENV
-            and _content(self._paths.dropins / sudoers.defaults_name(uid)) == defaults
+            and _content(self._paths.dropins / sudoers.defaults_name(uid)) == _defaults(uid, live)[0]
             and _content(self._paths.dropins / entry.grant.grant) == sudoers.rule(entry.grant, entry.run_as)
         )
 
@@ -73,10 +68,14 @@ class Rules:
 
     def settle(self, uid: int, user: str, live: Sequence[Entry]) -> None:
         """Bring Defaults and marker of a user to what their live grants need."""
+        final = self._paths.dropins / sudoers.defaults_name(uid)
         if any(entry.grant.uid == uid for entry in live):
-            self._put_defaults(uid, live)
+            text, meant = _defaults(uid, live)
+            if _content(final) != text:
+                parseback.check_text(text, defaults=[meant], rules=[])
+                self._write(final, text, mode=0o440)
         else:
-            dropin.remove(self._paths.dropins / sudoers.defaults_name(uid))
+            dropin.remove(final)
         self._mark(uid, user, live)
 
     def take_foreign(self, live: Sequence[Entry]) -> None:
@@ -92,17 +91,9 @@ class Rules:
         for directory in (self._paths.dropins, self._paths.markers):
             dropin.sweep(directory, older_than_s=older_than_s, now_s=now_s)
 
-    def _put_defaults(self, uid: int, live: Sequence[Entry]) -> None:
-        record_input = _records_input(uid, live)
-        final, text = self._paths.dropins / sudoers.defaults_name(uid), sudoers.defaults(uid, record_input=record_input)
-        if _content(final) == text:
-            return
-        meant = [sudoers.expected_defaults(uid, record_input=record_input)]
-
-        def check(draft: Path) -> None:
-            parseback.check_file(draft, defaults=meant, rules=[])
-
-        dropin.install(self._paths, final, text, mode=0o440, check=check)
+    def _write(self, final: Path, text: str, *, mode: int, uid: int | None = None) -> None:
+        if _content(final) != text:
+            dropin.install(self._paths, final, text, mode=mode, uid=uid)
 
     def _mark(self, uid: int, user: str, live: Sequence[Entry]) -> None:
         """Only a hint for `jit`, and only under a name that is safe as a file name (REVIEW 8)."""
@@ -113,9 +104,7 @@ class Rules:
         if not names:
             _unlink(marker)
             return
-        text = "".join(f"{name}\n" for name in sorted(names))
-        if _content(marker) != text:
-            dropin.install(self._paths, marker, text, mode=0o400, uid=uid, check=_unchecked)
+        self._write(marker, "".join(f"{name}\n" for name in sorted(names)), mode=0o400, uid=uid)
 
 
 def _all_but(names: set[str], directory: Path) -> list[Path]:
@@ -137,8 +126,13 @@ def _is_for_anything(grant: Grant) -> bool:
     return grant.commands == "ALL" and not (grant.run_as_group or grant.once or grant.session)
 
 
-def _records_input(uid: int, live: Sequence[Entry]) -> bool:
-    return any(entry.grant.uid == uid and entry.grant.record == "input" for entry in live)
+def _defaults(uid: int, live: Sequence[Entry]) -> tuple[str, dict[str, Any]]:
+    """The Defaults that the live grants of a user need, and what sudo must read in them."""
+    record_input = any(entry.grant.uid == uid and entry.grant.record == "input" for entry in live)
+    return (
+        sudoers.defaults(uid, record_input=record_input),
+        sudoers.expected_defaults(uid, record_input=record_input),
+    )
 
 
 def _content(path: Path) -> str | None:
@@ -146,7 +140,3 @@ def _content(path: Path) -> str | None:
         return path.read_text("utf-8")
     except (OSError, ValueError):
         return None
-
-
-def _unchecked(_: Path) -> None:
-    """Nothing that sudo reads as sudoers."""

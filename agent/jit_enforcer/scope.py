@@ -41,8 +41,7 @@ class Scopes:
             raise Expired("less than a second is left")
         pid = placeholder.spawn()
         try:
-            units.start_scope(self._paths.bus, scope, pid=pid, runtime_us=left_us - _SECOND)
-            units.start_timer(self._paths.bus, scope, not_after=not_after)
+            units.start(self._paths.bus, scope, pid=pid, runtime_us=left_us - _SECOND, not_after=not_after)
             self._await(pid, scope.name)
         except Unsafe:
             placeholder.bury(pid)

@@ -34,45 +34,21 @@ class Scope:
         return self.name[len("jit-") :][:20]
 
 
-def start_scope(bus: Path, scope: Scope, *, pid: int, runtime_us: int) -> None:
-    """Ask for a scope around this process.  root's bash ignores TERM, hence the HUP.  Raises `Unsafe`."""
-    properties = [
-        ("Description", ("s", "Commands of a jit grant")),
-        ("PIDs", ("au", [pid])),
-        ("Slice", ("s", scope.slice)),
-        ("Delegate", ("b", True)),
-        ("RuntimeMaxUSec", ("t", runtime_us)),
-        ("TimeoutStopUSec", ("t", 250_000)),
-        ("SendSIGHUP", ("b", True)),
-        _COLLECT,
-    ]
-    dbus.call(bus, _START, scope.name, "fail", properties, [])
+def start(bus: Path, scope: Scope, *, pid: int, runtime_us: int, not_after: int) -> None:
+    """Ask for a scope around this process, and for a timer that stops it at `not_after`, µs UTC.  Raises `Unsafe`.
+
+    Of a scope that was lost, as at the person's last logout, the timer stands, and has the same end.
+    """
+    refused, untimed = dbus.ask(bus, _scope_call(scope, pid, runtime_us), _timer_call(scope, not_after))
+    if refused:
+        raise refused
+    if untimed and untimed.name != "org.freedesktop.systemd1.UnitExists":
+        raise untimed
 
 
 def attach(bus: Path, scope: Scope, *, pid: int) -> None:
     """Put a process into a scope by way of PID 1, which refuses if it has given the scope up.  Raises `Unsafe`."""
     dbus.call(bus, _ATTACH, scope.name, "", [pid])
-
-
-def start_timer(bus: Path, scope: Scope, *, not_after: int) -> None:
-    """Ask for a timer that stops the scope at `not_after`, µs UTC.  Raises `Unsafe`."""
-    moment = f"{datetime.fromtimestamp(not_after / 1_000_000, UTC):%Y-%m-%d %H:%M:%S.%f} UTC"
-    properties = [
-        _END,
-        ("TimersCalendar", ("a(ss)", [("OnCalendar", moment)])),
-        ("AccuracyUSec", ("t", 100_000)),
-        ("RemainAfterElapse", ("b", False)),
-        _COLLECT,
-    ]
-    stop = (programs.SYSTEMCTL, [programs.SYSTEMCTL, "stop", scope.name], True)
-    service = [_END, ("Type", ("s", "oneshot")), ("ExecStart", ("a(sasb)", [stop])), _COLLECT]
-    timer = _timer(scope)
-    try:
-        dbus.call(bus, _START, timer, "replace", properties, [(timer.replace(".timer", ".service"), service)])
-    except dbus.Refused as e:
-        # The scope was lost, as at the person's last logout: its timer stands and has the same end.
-        if e.name != "org.freedesktop.systemd1.UnitExists":
-            raise
 
 
 def stop_timer(bus: Path, scope: Scope) -> None:
@@ -87,3 +63,33 @@ def start_footprint(bus: Path, grant_id: str, *, when: Literal["before", "after"
 
 def _timer(scope: Scope) -> str:
     return f"{scope.name.removesuffix('.scope')}-end.timer"
+
+
+def _scope_call(scope: Scope, pid: int, runtime_us: int) -> dbus.Call:
+    """root's bash ignores TERM, hence the HUP."""
+    properties = [
+        ("Description", ("s", "Commands of a jit grant")),
+        ("PIDs", ("au", [pid])),
+        ("Slice", ("s", scope.slice)),
+        ("Delegate", ("b", True)),
+        ("RuntimeMaxUSec", ("t", runtime_us)),
+        ("TimeoutStopUSec", ("t", 250_000)),
+        ("SendSIGHUP", ("b", True)),
+        _COLLECT,
+    ]
+    return dbus.Call(_START, (scope.name, "fail", properties, []))
+
+
+def _timer_call(scope: Scope, not_after: int) -> dbus.Call:
+    moment = f"{datetime.fromtimestamp(not_after / 1_000_000, UTC):%Y-%m-%d %H:%M:%S.%f} UTC"
+    properties = [
+        _END,
+        ("TimersCalendar", ("a(ss)", [("OnCalendar", moment)])),
+        ("AccuracyUSec", ("t", 100_000)),
+        ("RemainAfterElapse", ("b", False)),
+        _COLLECT,
+    ]
+    stop = (programs.SYSTEMCTL, [programs.SYSTEMCTL, "stop", scope.name], True)
+    service = [_END, ("Type", ("s", "oneshot")), ("ExecStart", ("a(sasb)", [stop])), _COLLECT]
+    timer = _timer(scope)
+    return dbus.Call(_START, (timer, "replace", properties, [(timer.replace(".timer", ".service"), service)]))

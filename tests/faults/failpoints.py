@@ -66,8 +66,7 @@ FAILPOINTS: Final = (
     *_of("enforcer", "rule-rename", "apply", "os:rename", within=_INSTALL),
     *_of("enforcer", "rule-put", "apply", "jit_enforcer.rules:Rules.put", only="after"),
     *_of("enforcer", "tickets-removed", "apply", "jit_enforcer.tickets:remove", only="after"),
-    *_of("enforcer", "scope-start", "apply", "jit_enforcer.units:start_scope"),
-    *_of("enforcer", "timer-start", "apply", "jit_enforcer.units:start_timer", only="after"),
+    *_of("enforcer", "scope-start", "apply", "jit_enforcer.units:start"),
     *_of("enforcer", "marker", "apply", "jit_enforcer.rules:Rules.settle", only="after"),
     *_of("enforcer", "apply", "apply", "jit_enforcer.applying:apply", only="after"),
     # A sudo asks to start.

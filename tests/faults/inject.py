@@ -210,14 +210,19 @@ def _do_without(ends: list[str]) -> None:
     if "notafter" in ends:
         sudoers.not_after = lambda _: "20991231235959Z"
     if "runtime" in ends:
-        start_scope = units.start_scope
-        units.start_scope = lambda *args, **kwargs: start_scope(*args, **kwargs | {"runtime_us": 3600 * 1_000_000})
+        _later(units, runtime_us=3600 * 1_000_000)
     if "timer" in ends:
-        units.start_timer = lambda *_, **__: None
+        _later(units, not_after=4_000_000_000 * 1_000_000)
     if "nopasswd" in ends:
         rule, expected = sudoers.rule, sudoers.expected_rule
         sudoers.rule = lambda *args: rule(*args).replace("NOPASSWD:", "PASSWD:")
         sudoers.expected_rule = lambda *args: _asking(expected(*args))
+
+
+def _later(units: Any, **changes: int) -> None:
+    """Let PID 1 be told another end."""
+    start = units.start
+    units.start = lambda *args, **kwargs: start(*args, **kwargs | changes)
 
 
 def _asking(expected: dict[str, Any]) -> dict[str, Any]:

@@ -17,14 +17,6 @@ from jit_enforcer.paths import Paths
 from unit.enforcer.conftest import Signer
 
 
-def accept(_: Path) -> None:
-    pass
-
-
-def refuse(_: Path) -> None:
-    raise Unsafe("visudo says no")
-
-
 def no_room(*_: Any) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -33,34 +25,33 @@ def everything(directory: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in directory.iterdir()}
 
 
-def test_a_file_is_there_whole_or_nothing_of_it_is(paths: Paths) -> None:
+def test_a_file_is_written_for_its_readers_only(paths: Paths) -> None:
     final = paths.dropins / "gnt-1"
-    with pytest.raises(Unsafe):
-        dropin.install(paths, final, "rule\n", mode=0o440, check=refuse)
-    assert everything(paths.dropins) == {}
-    dropin.install(paths, final, "rule\n", mode=0o440, check=accept)
+    dropin.install(paths, final, "rule\n", mode=0o440)
     assert everything(paths.dropins) == {"gnt-1": "rule\n"}
     assert final.stat().st_mode & 0o777 == 0o440
-    with pytest.raises(Unsafe):
-        dropin.install(paths, final, "other\n", mode=0o440, check=refuse)
-    assert everything(paths.dropins) == {"gnt-1": "rule\n"}
 
 
 @pytest.mark.parametrize("call", ["os.fsync", "os.fchmod", "pathlib.Path.rename"])
-def test_a_failing_disk_leaves_no_trace(paths: Paths, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+@pytest.mark.parametrize("before", [{}, {"gnt-1": "former\n"}])
+def test_a_failing_disk_leaves_what_was_there(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, call: str, before: dict[str, str]
+) -> None:
+    for name, text in before.items():
+        dropin.install(paths, paths.dropins / name, text, mode=0o440)
     with monkeypatch.context() as broken:
         broken.setattr(call, no_room)
         with pytest.raises(Unsafe):
-            dropin.install(paths, paths.dropins / "gnt-1", "rule\n", mode=0o440, check=accept)
-    assert everything(paths.dropins) == {}
+            dropin.install(paths, paths.dropins / "gnt-1", "rule\n", mode=0o440)
+    assert everything(paths.dropins) == before
 
 
-def test_while_it_is_checked_sudo_cannot_read_it(paths: Paths) -> None:
-    seen: list[Path] = []
-    dropin.install(paths, paths.dropins / "gnt-1", "rule\n", mode=0o440, check=seen.append)
-    (draft,) = seen
-    assert "." in draft.name  # sudoers(5), "includedir": names with a dot are skipped
-    assert draft.parent == paths.dropins
+def test_until_it_is_whole_sudo_cannot_read_it(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr("os.fsync", lambda _: seen.extend(everything(paths.dropins)))
+    dropin.install(paths, paths.dropins / "gnt-1", "rule\n", mode=0o440)
+    draft, *_ = seen
+    assert "." in draft  # sudoers(5), "includedir": names with a dot are skipped
 
 
 def test_a_planted_link_is_not_followed(paths: Paths, tmp_path: Path) -> None:
@@ -68,7 +59,7 @@ def test_a_planted_link_is_not_followed(paths: Paths, tmp_path: Path) -> None:
     victim.write_text("precious")
     (paths.dropins / ".gnt-1.new").symlink_to(victim)
     (paths.dropins / ".gnt-1.end").symlink_to(victim)
-    dropin.install(paths, paths.dropins / "gnt-1", "rule\n", mode=0o440, check=accept)
+    dropin.install(paths, paths.dropins / "gnt-1", "rule\n", mode=0o440)
     dropin.remove(paths.dropins / "gnt-1")
     assert victim.read_text() == "precious"
     assert dropin.gone(paths.dropins / "gnt-1")
@@ -77,10 +68,10 @@ def test_a_planted_link_is_not_followed(paths: Paths, tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", ["run/jit/sudoers.d", "run/jit", "run"])
 def test_nothing_is_written_below_a_folder_that_others_may_write(paths: Paths, folder: str) -> None:
     final = paths.dropins / "gnt-1"
-    dropin.install(paths, final, "rule\n", mode=0o440, check=accept)
+    dropin.install(paths, final, "rule\n", mode=0o440)
     (paths.root / folder).chmod(0o777)
     with pytest.raises(Unsafe):
-        dropin.install(paths, final, "other\n", mode=0o440, check=accept)
+        dropin.install(paths, final, "other\n", mode=0o440)
     dropin.remove(final)
     assert dropin.gone(final)
 
@@ -90,12 +81,12 @@ def test_a_folder_that_is_a_link_is_not_used(paths: Paths) -> None:
     (paths.run / "elsewhere").mkdir()
     paths.dropins.symlink_to("elsewhere")
     with pytest.raises(Unsafe):
-        dropin.install(paths, paths.dropins / "gnt-1", "rule\n", mode=0o440, check=accept)
+        dropin.install(paths, paths.dropins / "gnt-1", "rule\n", mode=0o440)
 
 
 def test_removal_needs_no_room_and_is_harmless_twice(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     final = paths.dropins / "gnt-1"
-    dropin.install(paths, final, "rule\n", mode=0o440, check=accept)
+    dropin.install(paths, final, "rule\n", mode=0o440)
     monkeypatch.setattr("os.open", no_room)
     dropin.remove(final)
     dropin.remove(final)
@@ -105,14 +96,14 @@ def test_removal_needs_no_room_and_is_harmless_twice(paths: Paths, monkeypatch: 
 def test_what_is_left_of_a_removed_rule_keeps_the_mode_that_visudo_wants(paths: Paths) -> None:
     """visudo -c is what an administrator and the package's installation ask whether sudoers is in order."""
     final = paths.dropins / "gnt-1"
-    dropin.install(paths, final, "rule\n", mode=0o440, check=accept)
+    dropin.install(paths, final, "rule\n", mode=0o440)
     dropin.remove(final)
     assert (final.stat().st_size, final.stat().st_mode & 0o777) == (0, 0o440)
 
 
 def test_a_removed_file_is_emptied_first_and_unlinked_by_a_later_sweep(paths: Paths) -> None:
     for name in ("gnt-1", "gnt-2"):
-        dropin.install(paths, paths.dropins / name, "rule\n", mode=0o440, check=accept)
+        dropin.install(paths, paths.dropins / name, "rule\n", mode=0o440)
     dropin.remove(paths.dropins / "gnt-1")
     now = (paths.dropins / "gnt-1").stat().st_ctime
     dropin.sweep(paths.dropins, older_than_s=60, now_s=now + 59)

@@ -16,7 +16,7 @@ from jit_enforcer import applying, commands, connection, dbus, probe, processes,
 from jit_enforcer.errors import Denied, Malformed, NotAdmitted, Unsafe
 from jit_enforcer.host import Host
 from jit_enforcer.paths import Paths
-from unit.enforcer.conftest import BOOT, HOST, NOW, Signer
+from unit.enforcer.conftest import BOOT, HOST, NOW, SECOND, Signer
 
 ONE = "gnt-0000000000000001"
 
@@ -219,6 +219,7 @@ def test_a_bus_that_is_not_there_is_a_refusal(tmp_path: Path) -> None:
 def test_a_program_is_heard_and_its_failure_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert programs.run("/bin/echo", "a b") == b"a b\n"
     assert programs.run("/bin/sh", "-c", "echo out; echo err >&2; exit 3", may_fail=True) == b"out\nerr\n"
+    assert programs.run("/bin/cat", given=b"c d") == b"c d"
     assert programs.run("/usr/bin/env") == b"PATH=/usr/sbin:/usr/bin:/sbin:/bin\nLC_ALL=C\n"
     assert programs.run("/usr/bin/head", "-c", "1000000", "/dev/zero") == bytes(1_000_000)
     monkeypatch.setattr(programs, "_PATIENCE_S", 0.05)
@@ -244,10 +245,18 @@ def test_the_enforcer_starts_with_nothing_but_the_standard_library() -> None:
 def test_a_scope_that_was_lost_finds_its_timer_still_standing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, made: bool
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise dbus.Refused(f"org.freedesktop.systemd1.{name}", "systemd refused")
-
-    monkeypatch.setattr(dbus, "call", refuse)
+    refused = dbus.Refused(f"org.freedesktop.systemd1.{name}", "systemd refused")
+    monkeypatch.setattr(dbus, "ask", lambda *_: [None, refused])
     scope = units.Scope("jit-gnt-0000000000000001.scope", "jit.slice")
     with contextlib.nullcontext() if made else pytest.raises(Unsafe):
-        units.start_timer(tmp_path, scope, not_after=NOW)
+        units.start(tmp_path, scope, pid=1, runtime_us=SECOND, not_after=NOW)
+
+
+def test_a_scope_that_systemd_refuses_is_not_taken_for_one_because_its_timer_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = dbus.Refused("org.freedesktop.systemd1.UnitExists", "systemd refused")
+    monkeypatch.setattr(dbus, "ask", lambda *_: [refused, refused])
+    scope = units.Scope("jit-gnt-0000000000000001.scope", "jit.slice")
+    with pytest.raises(Unsafe):
+        units.start(tmp_path, scope, pid=1, runtime_us=SECOND, not_after=NOW)

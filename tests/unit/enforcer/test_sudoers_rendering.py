@@ -39,9 +39,8 @@ def read_back(path: Path, text: str) -> Any:
     return json.loads(shown.stdout)
 
 
-def check(path: Path, found: grant.Grant, run_as: RunAs = ROOT) -> None:
-    path.write_text(sudoers.rule(found, run_as))
-    parseback.check_file(path, defaults=[], rules=[sudoers.expected_rule(found, run_as)])
+def check(found: grant.Grant, run_as: RunAs = ROOT) -> None:
+    parseback.check_text(sudoers.rule(found, run_as), defaults=[], rules=[sudoers.expected_rule(found, run_as)])
 
 
 def test_the_rule_of_all_commands_is_for_one_uid_and_keeps_the_environment_closed(tmp_path: Path) -> None:
@@ -65,10 +64,10 @@ def test_no_name_gets_into_the_rule(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("argument", HOSTILE_ARGUMENTS)
 @pytest.mark.parametrize("shape", [(0, 0), (0, 1), (1, 0), (1, 1)])
-def test_a_hostile_argument_stays_one_argument(tmp_path: Path, argument: str, shape: tuple[int, int]) -> None:
+def test_a_hostile_argument_stays_one_argument(argument: str, shape: tuple[int, int]) -> None:
     arguments = ["x"] * shape[0] + [argument] + ["y"] * shape[1]
     found = parsed(commands=[{"path": "/usr/bin/echo", "args": arguments}, {"path": "/usr/bin/id", "args": []}])
-    check(tmp_path / "rule", found)
+    check(found)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -77,8 +76,8 @@ def test_a_hostile_argument_stays_one_argument(tmp_path: Path, argument: str, sh
         st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20), min_size=1, max_size=4
     ).filter(lambda words: words != ['""'])
 )
-def test_any_arguments_we_accept_are_read_back_as_meant(tmp_path: Path, arguments: list[str]) -> None:
-    check(tmp_path / "rule", parsed(commands=[{"path": "/usr/bin/echo", "args": arguments}]))
+def test_any_arguments_we_accept_are_read_back_as_meant(arguments: list[str]) -> None:
+    check(parsed(commands=[{"path": "/usr/bin/echo", "args": arguments}]))
 
 
 @pytest.mark.parametrize(
@@ -124,32 +123,32 @@ def test_sudo_never_says_yes_in_a_second_that_ends_after_the_grant() -> None:
 
 
 @pytest.mark.parametrize("record_input", [False, True])
-def test_the_defaults_are_the_strict_set(tmp_path: Path, record_input: bool) -> None:
-    path = tmp_path / "uid"
-    path.write_text(sudoers.defaults(4001, record_input=record_input))
-    meant = sudoers.expected_defaults(4001, record_input=record_input)
-    parseback.check_file(path, defaults=[meant], rules=[])
+def test_the_defaults_are_the_strict_set(record_input: bool) -> None:
+    text, meant = (
+        sudoers.defaults(4001, record_input=record_input),
+        sudoers.expected_defaults(4001, record_input=record_input),
+    )
+    parseback.check_text(text, defaults=[meant], rules=[])
     with pytest.raises(Unsafe):
-        parseback.check_file(path, defaults=[], rules=[])
+        parseback.check_text(text, defaults=[], rules=[])
     assert meant["Options"]["ignore_logfile_errors"] is False
     assert meant["Options"].get("log_passwords", False) is False
 
 
-def test_only_a_role_that_records_input_gets_it(tmp_path: Path) -> None:
+def test_only_a_role_that_records_input_gets_it() -> None:
     assert "LOG_INPUT" in sudoers.rule(parsed(record="input"), ROOT)
     assert "LOG_INPUT" not in sudoers.rule(parsed(record="output"), ROOT)
-    check(tmp_path / "rule", parsed(record="input", commands="ALL"), RunAs(33, 4))
+    check(parsed(record="input", commands="ALL"), RunAs(33, 4))
 
 
-def test_a_file_that_says_more_or_nothing_or_nonsense_is_refused(tmp_path: Path) -> None:
-    path, found = tmp_path / "rule", parsed()
-    check(path, found)
+def test_a_text_that_says_more_or_nothing_or_nonsense_is_refused() -> None:
+    found = parsed()
+    check(found)
     text = sudoers.rule(found, ROOT)
     others = text.replace("4001", "4002")
     for wrong in (text + "bob ALL=ALL\n", others, "", "nonsense\n", "Defaults !log_output\n" + text):
-        path.write_text(wrong)
         with pytest.raises(Unsafe):
-            parseback.check_file(path, defaults=[], rules=[sudoers.expected_rule(found, ROOT)])
+            parseback.check_text(wrong, defaults=[], rules=[sudoers.expected_rule(found, ROOT)])
 
 
 @pytest.mark.parametrize(
