@@ -1,7 +1,7 @@
 """The one stream of a host (SPEC 5): what it must hold goes down, what it saw comes up.
 
-A host has one stream: a new one replaces the old, whose connection the server may not know to be dead yet.  One task
-serves it; it waits for the next message and for the next hint at once, so that nothing is written twice at a time.
+A host has one stream: a new one replaces the old, whose connection the server may not know to be dead yet.  What the
+host is to hold does not wait for what it reports to be stored: a revocation overtakes a thousand reports.
 """
 
 from __future__ import annotations
@@ -93,40 +93,48 @@ class _Exchange:
         self._heard = self._sent = self._now()
         self._renew_at = math.inf
         """When a lease in what was sent last is to be renewed."""
+        self._choosing = asyncio.Lock()
+        self._saying = asyncio.Lock()
 
     async def run(self, messages: Messages, changed: Subscription) -> None:
         """Go on until the host closes its side; raises `Unavailable` when it fell silent."""
-        await self._send_desired()
-        reading: asyncio.Task[host_pb2.HostMessage | None] = asyncio.create_task(_next(messages))
-        waking = asyncio.create_task(changed.wait())
+        works = [asyncio.create_task(work) for work in (self._hear(messages), self._tell(changed))]
         try:
-            while True:
-                done, _ = await asyncio.wait({reading, waking}, timeout=self._pause(), return_when="FIRST_COMPLETED")
-                if reading in done:
-                    message = reading.result()
-                    if message is None:
-                        return
-                    self._heard = self._now()
-                    await self._take(message)
-                    reading = asyncio.create_task(_next(messages))
-                elif self._now() - self._heard > SILENCE_S:
-                    raise Unavailable("the host has been silent for too long")
-                woken = waking in done
-                if woken:
-                    waking = asyncio.create_task(changed.wait())
-                if woken or not done or self._renewal_due():
-                    await self._send_desired()
+            done, _ = await asyncio.wait(works, return_when="FIRST_COMPLETED")
+            for work in done:
+                work.result()
         finally:
-            for task in (reading, waking):
-                task.cancel()
-            await asyncio.gather(reading, waking, return_exceptions=True)
+            for work in works:
+                work.cancel()
+            await asyncio.gather(*works, return_exceptions=True)
+
+    async def _hear(self, messages: Messages) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(SILENCE_S):
+                    message = await _next(messages)
+            except TimeoutError:
+                raise Unavailable("the host has been silent for too long") from None
+            if message is None:
+                return
+            self._heard = self._now()
+            await self._take(message)
+            if self._renewal_due():
+                await self._send_desired()
+
+    async def _tell(self, changed: Subscription) -> None:
+        while True:
+            await self._send_desired()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pause()):
+                    await changed.wait()
 
     async def _take(self, message: host_pb2.HostMessage) -> None:
         match host_wire.host_message(message):
             case Report() as report:
                 delivery = self._services.delivery
                 kept = await finished(delivery.record_report(self._caller, self._hello.spool_id, report))
-                await self._write(host_wire.kept_message(kept))
+                await self._say(host_wire.kept_message(kept))
             case host_wire.Heartbeat(now):
                 await finished(self._services.hosts.seen(self._caller, now))
             case host_wire.Settled(generation):
@@ -137,24 +145,28 @@ class _Exchange:
     async def _send_desired(self) -> None:
         """Send the whole set if it is another than the last one sent (SPEC 5.2), or a lease in it is to be renewed."""
         delivery = self._services.delivery
-        same = await finished(delivery.generation(self._caller)) == self._sent_generation
-        if same and not self._renewal_due():
-            return
-        desired = await finished(delivery.desired_state(self._caller, self._hello.boot_id))
-        self._sent = self._now()
-        self._renew_at = math.inf if desired.renew_in_s is None else self._sent + desired.renew_in_s
-        await self._write(host_wire.desired_message(desired))
-        self._sent_generation = desired.generation
+        async with self._choosing:
+            same = await finished(delivery.generation(self._caller)) == self._sent_generation
+            if same and not self._renewal_due():
+                return
+            desired = await finished(delivery.desired_state(self._caller, self._hello.boot_id))
+            self._sent = self._now()
+            self._renew_at = math.inf if desired.renew_in_s is None else self._sent + desired.renew_in_s
+            await self._say(host_wire.desired_message(desired))
+            self._sent_generation = desired.generation
+
+    async def _say(self, message: host_pb2.ServerMessage) -> None:
+        async with self._saying:
+            await self._write(message)
 
     def _renewal_due(self) -> bool:
         """Whether a lease is to be renewed: only for a host that has said something since it was last sent one."""
         return self._renew_at <= self._now() and self._heard > self._sent
 
     def _pause(self) -> float:
-        """How long to wait for something to happen, in seconds."""
-        if self._heard > self._sent:
-            return max(0.0, min(LOOK_AGAIN_S, self._renew_at - self._now()))
-        return LOOK_AGAIN_S
+        """How long to wait for a change, in seconds; a renewal that is late waits for the host's next message."""
+        left = self._renew_at - self._now()
+        return min(LOOK_AGAIN_S, left) if left > 0 else LOOK_AGAIN_S
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from jit_protos.v1 import common_pb2, host_pb2, people_pb2
+from jit_server.services.delivery import DeliveryService
 from jit_testing.refusals import refused
 from jit_testing.server_world import Host, Human, Session, World
 
@@ -301,3 +302,29 @@ async def test_a_restored_server_lists_only_what_it_knows_and_says_what_it_keeps
 
 def ended(revision: int, reason: str, **more: Any) -> host_pb2.Ended:
     return host_pb2.Ended(revision=revision, reason=reason, scope_empty=True, rule_removed=True, **more)
+
+
+async def test_what_a_host_is_to_hold_does_not_wait_for_its_reports_to_be_stored(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await cast.connected()
+    await session.desired()
+    stored, storing = DeliveryService.record_report, asyncio.Event()
+    slow = asyncio.Event()
+
+    async def record_slowly(*args: Any) -> int:
+        storing.set()
+        await slow.wait()
+        return await stored(*args)
+
+    monkeypatch.setattr(DeliveryService, "record_report", record_slowly)
+    first = (await cast.ask()).grant
+    assert [signed.grant_id for signed in (await session.desired()).grants] == [first.grant_id]
+    await session.report(1, first.grant_id, applied=host_pb2.Applied(revision=1))
+    await storing.wait()
+    second = (await cast.ask()).grant
+    assert len((await session.desired()).grants) == 2
+    await cast.world.people(cast.carol).Revoke(people_pb2.RevokeRequest(grant_id=second.grant_id, reason="enough"))
+    assert [signed.grant_id for signed in (await session.desired()).grants] == [first.grant_id]
+    slow.set()
+    assert await session.kept() == 1
