@@ -81,21 +81,16 @@ class Method:
     signature: str
 
 
+Call = tuple[Method, tuple[object, ...]]
+"""A method, and what it is called with."""
+
 _HELLO: Final = Method("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "Hello", "")
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A method, and what it is called with."""
-
-    method: Method
-    args: tuple[object, ...] = ()
-
-
 def _message(serial: int, call: Call) -> bytes:
-    method = call.method
+    method, args = call
     body = bytearray()
-    for kind, value in zip(complete_types(method.signature), call.args, strict=True):
+    for kind, value in zip(complete_types(method.signature), args, strict=True):
         write(body, kind, value)
     fields = [(_PATH, ("o", method.path)), (_INTERFACE, ("s", method.interface)), (_MEMBER, ("s", method.member))]
     fields += [(_DESTINATION, ("s", method.destination)), (_SIGNATURE, ("g", method.signature))]
@@ -156,7 +151,7 @@ def ask(bus_socket: Path, *calls: Call) -> list[Refused | None]:
     Raises `Unsafe` if the bus does not answer.
     """
     greeting = b"\0AUTH EXTERNAL " + str(os.geteuid()).encode().hex().encode() + b"\r\nBEGIN\r\n"
-    messages = [_message(serial, call) for serial, call in enumerate((Call(_HELLO), *calls), 1)]
+    messages = [_message(serial, call) for serial, call in enumerate(((_HELLO, ()), *calls), 1)]
     answers: dict[int | None, Refused | None] = {}
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as bus:
@@ -177,6 +172,6 @@ def ask(bus_socket: Path, *calls: Call) -> list[Refused | None]:
 
 def call(bus_socket: Path, method: Method, *args: object) -> None:
     """Call one method.  Raises `Refused`, or `Unsafe` if the bus does not answer."""
-    (refused,) = ask(bus_socket, Call(method, args))
+    (refused,) = ask(bus_socket, (method, args))
     if refused:
         raise refused

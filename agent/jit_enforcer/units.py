@@ -77,7 +77,7 @@ def _scope_call(scope: Scope, pid: int, runtime_us: int) -> dbus.Call:
         ("SendSIGHUP", ("b", True)),
         _COLLECT,
     ]
-    return dbus.Call(_START, (scope.name, "fail", properties, []))
+    return _START, (scope.name, "fail", properties, [])
 
 
 def _timer_call(scope: Scope, not_after: int) -> dbus.Call:
@@ -92,4 +92,4 @@ def _timer_call(scope: Scope, not_after: int) -> dbus.Call:
     stop = (programs.SYSTEMCTL, [programs.SYSTEMCTL, "stop", scope.name], True)
     service = [_END, ("Type", ("s", "oneshot")), ("ExecStart", ("a(sasb)", [stop])), _COLLECT]
     timer = _timer(scope)
-    return dbus.Call(_START, (timer, "replace", properties, [(timer.replace(".timer", ".service"), service)]))
+    return _START, (timer, "replace", properties, [(timer.replace(".timer", ".service"), service)])
