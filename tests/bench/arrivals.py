@@ -1,6 +1,7 @@
 """Say when rule, scope and marker of the next grant arrived on the host where this runs, and let sudo prove it.
 
-Runs as root under the host's own python3.  {"person": NAME, "slice": FOLDER} → {"watching": true} at once, so that the
+Runs as root under the host's own python3, and begins when no footprint is under way any more: grants do not follow each
+other at once.  {"person": NAME, "slice": FOLDER} → {"watching": true} at once, so that the
 approval can be given; then one more line: when rule, scope and marker were in place, in µs UTC, and the status of a
 `sudo -n true` started as soon as all three were.
 The kernel tells of changes by itself (inotify(7)): nothing here runs until there is something to see.
@@ -18,6 +19,7 @@ import time
 
 RULES = "/run/jit/sudoers.d"
 MARKERS = "/run/jit/active"
+FOOTPRINTS = r"/sys/fs/cgroup/system.slice/system-jit\x2dfootprint.slice/cgroup.events"
 EVENT = struct.Struct("iIII")
 IN_MOVED_TO, IN_CREATE = 0x80, 0x100
 GIVE_UP_S = 30.0
@@ -32,6 +34,7 @@ def main() -> None:
 
 
 def watch(person: str, slice_: str) -> dict[str, object]:
+    calm()
     fd = libc.inotify_init1(os.O_CLOEXEC)
     try:
         kinds = {
@@ -53,6 +56,18 @@ def watch(person: str, slice_: str) -> dict[str, object]:
         return seen | {"sudo": sudo(person)}
     finally:
         os.close(fd)
+
+
+def calm() -> None:
+    give_up = time.monotonic() + GIVE_UP_S
+    while time.monotonic() < give_up:
+        try:
+            with open(FOOTPRINTS, encoding="ascii") as file:
+                if "populated 0" in file.read():
+                    return
+        except FileNotFoundError:
+            return
+        time.sleep(0.02)
 
 
 def add(fd: int, folder: str, mask: int) -> int:
