@@ -9,6 +9,7 @@ past it.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from jit_server.domain.events import EventKind
@@ -89,20 +90,8 @@ class DeliveryService:
                 return
         async with self._store.write() as tx:
             host = await access.host(tx, caller)
-            now = self._clock.now()
             gone = await _gone_without_proof(tx, host, generation)
-            for grant in gone:
-                await tx.grants.move(grant, GrantMove.END, ended_at=now)
-                await note_grant(
-                    tx,
-                    EventKind.GRANT_ENDED,
-                    grant,
-                    actor=host_actor(host),
-                    now=now,
-                    host=host,
-                    reason=grant.end_reason,
-                    proof="it was not in force on this boot",
-                )
+            await self._end(tx, host, gone, proof="it was not in force on this boot")
         for grant in gone:
             _tell_confirmed(host, grant)
 
@@ -112,20 +101,8 @@ class DeliveryService:
             host = await tx.hosts.get(caller.host_id)
             if host is None or not host.removed:
                 return
-            now, everything = self._clock.now(), Scope(host_id=host.host_id, everything=True)
-            gone = await tx.grants.select(everything, states=(GrantState.ENDING, GrantState.UNCONFIRMED))
-            for grant in gone:
-                await tx.grants.move(grant, GrantMove.END, ended_at=now)
-                await note_grant(
-                    tx,
-                    EventKind.GRANT_ENDED,
-                    grant,
-                    actor=host_actor(host),
-                    now=now,
-                    host=host,
-                    reason=grant.end_reason,
-                    proof="the removed host came back and settled the empty set",
-                )
+            gone = await _leaving(tx, host)
+            await self._end(tx, host, gone, proof="the removed host came back and settled the empty set")
         for grant in gone:
             _tell_confirmed(host, grant)
 
@@ -152,6 +129,13 @@ class DeliveryService:
         if grant is not None and after is not None and after.state in OVER:
             _tell_confirmed(host, grant)
         return untrusted.sequence
+
+    async def _end(self, tx: Transaction, host: Host, gone: Sequence[Grant], *, proof: str) -> None:
+        now = self._clock.now()
+        for grant in gone:
+            await tx.grants.move(grant, GrantMove.END, ended_at=now)
+            why, by = grant.end_reason, host_actor(host)
+            await note_grant(tx, EventKind.GRANT_ENDED, grant, actor=by, now=now, host=host, reason=why, proof=proof)
 
     async def _wanted(self, tx: Transaction, caller: HostCaller, boot_id: str) -> tuple[Host, list[Grant]]:
         host = await access.host(tx, caller)
@@ -192,10 +176,13 @@ def _tell_confirmed(host: Host, before: Grant) -> None:
         _log.warning("%s has confirmed the end of %s (%s)", host.name, before.grant_id, before.end_reason)
 
 
+async def _leaving(tx: Transaction, host: Host) -> Sequence[Grant]:
+    everything = Scope(host_id=host.host_id, everything=True)
+    return await tx.grants.select(everything, states=(GrantState.ENDING, GrantState.UNCONFIRMED))
+
+
 async def _gone_without_proof(tx: Transaction, host: Host, generation: int) -> list[Grant]:
-    leaving = await tx.grants.select(
-        Scope(host_id=host.host_id, everything=True), states=(GrantState.ENDING, GrantState.UNCONFIRMED)
-    )
+    leaving = await _leaving(tx, host)
     return [grant for grant in leaving if 0 < grant.left_set_at <= generation and grant.applied_boot != host.boot_id]
 
 
