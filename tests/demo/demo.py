@@ -128,7 +128,7 @@ def story() -> None:
     print(f"(sleep 600 was ended after {time.monotonic() - started:.0f} s)")
 
     tell("The time is up. The right is gone too.")
-    expect("password is required|may not run|not in the sudoers", alice.runs("sleep 2; sudo -n id"))
+    expect("password is required|may not run|not in the sudoers", alice.runs("sleep 3; sudo -n id"))
 
     tell("dave audits: who, what, where, why, approved by whom, ended how.")
     dave = log_in("dave", "server")
