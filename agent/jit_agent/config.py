@@ -17,7 +17,13 @@ from jit_agent.model import is_id
 CONFIG_PATH = Path("/etc/jit/agent.toml")
 _OPTIONAL = (
     "agent_socket", "sudo_log_address", "enforcer_socket", "state_directory", "footprint_directory", "spool_limit",
+    "record_reserve", "record_limit", "record_compress",
 )  # fmt: skip
+_NUMBERS = {
+    "spool_limit": (1_000, "a number of reports, 1000 or more"),
+    "record_reserve": (0, "a number of bytes that recordings leave free"),
+    "record_limit": (16 * 2**20, "a number of bytes that recordings may take, 16777216 or more"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,11 @@ class Enrolment:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Where everything is.  The two addresses count only without systemd's sockets."""
+    """Where everything is.  The two addresses count only without systemd's sockets.
+
+    No session is recorded with less than `record_reserve` bytes free, or more than `record_limit` bytes of recordings
+    on the disk (SPEC 8.3); `record_compress`: chunks are stored with zstd.
+    """
 
     enrolment: Enrolment | None = None
     problem: str = ""
@@ -41,6 +51,9 @@ class Config:
     state_directory: Path = Path("/var/lib/jit-agent")
     footprint_directory: Path = Path("/var/lib/jit-footprint")
     spool_limit: int = 200_000
+    record_reserve: int = 256 * 2**20
+    record_limit: int = 10 * 2**30
+    record_compress: bool = True
 
     @property
     def pki_directory(self) -> Path:
@@ -49,6 +62,10 @@ class Config:
     @property
     def spool_path(self) -> Path:
         return self.state_directory / "spool.db"
+
+    @property
+    def recordings_directory(self) -> Path:
+        return self.state_directory / "recordings"
 
 
 def load(path: Path) -> Config:
@@ -96,11 +113,15 @@ def _config(table: dict[str, Any]) -> Config:
 
 
 def _optional(table: dict[str, Any], key: str) -> Path | tuple[str, int] | int:
-    if key == "spool_limit":
-        limit = table[key]
-        if type(limit) is not int or limit < 1_000:
-            raise Misconfigured("spool_limit must be a number of reports, 1000 or more")
-        return limit
+    if key in _NUMBERS:
+        number, (least, what) = table[key], _NUMBERS[key]
+        if type(number) is not int or number < least:
+            raise Misconfigured(f"{key} must be {what}")
+        return number
+    if key == "record_compress":
+        if type(table[key]) is not bool:
+            raise Misconfigured("record_compress must be true or false")
+        return bool(table[key])
     text = _text(table, key)
     if key == "sudo_log_address":
         return split_address(text)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from jit_agent.config import Config
 from jit_agent.errors import Misconfigured
+from jit_agent.model import is_id
 
 BACKLOG = 4_096
 
@@ -22,11 +23,12 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """`activated`: both came from PID 1."""
+    """`activated`: both came from PID 1.  `kept`: connections of sudo that it held while the agent was away."""
 
     people: socket.socket
     sudo_log: socket.socket
     activated: bool
+    kept: dict[str, socket.socket]
 
     def close(self) -> None:
         self.people.close()
@@ -39,13 +41,17 @@ def listeners(config: Config) -> Listeners:
 
     given = {name: fd for fd, name in daemon.listen_fds_with_names(unset_environment=True).items()}
     if not given:
-        return Listeners(_unix(config.agent_socket), _tcp(config.sudo_log_address), activated=False)
+        return Listeners(_unix(config.agent_socket), _tcp(config.sudo_log_address), activated=False, kept={})
+    kept = {name: given.pop(name) for name in list(given) if is_id(name, "ses")}
     if set(given) != {"agent", "sudolog"}:
         raise Misconfigured(
             f"systemd passed the sockets {', '.join(sorted(given))}",
             hint="enable both: systemctl enable --now jit-agent.socket jit-sudolog.socket",
         )
-    return Listeners(_adopt(given["agent"]), _adopt(given["sudolog"]), activated=True)
+    return Listeners(
+        _adopt(given["agent"]), _adopt(given["sudolog"]), activated=True,
+        kept={name: _adopt(fd) for name, fd in kept.items()},
+    )  # fmt: skip
 
 
 class Service:
@@ -59,7 +65,11 @@ class Service:
     async def start(self, listener: socket.socket, *, limit: int) -> None:
         """`limit`: bytes buffered of a peer that is not read."""
         # Not start_unix_server: from Python 3.13 on that removes the path when it closes, and the path is systemd's.
-        self._server = await asyncio.start_server(self._accept, sock=listener, limit=limit, backlog=BACKLOG)
+        # Known before it serves, so that being cancelled in between leaves nothing to the event loop.
+        self._server = await asyncio.start_server(
+            self._accept, sock=listener, limit=limit, backlog=BACKLOG, start_serving=False
+        )
+        await self._server.start_serving()
 
     async def stop(self) -> None:
         """Accept no more, cancel what runs, and wait until every handler has put its things in order."""

@@ -18,22 +18,29 @@ from typing import Any
 
 from jit_agent import __version__, connections, endings, identity, tcp_peer
 from jit_agent.changes import Bell
+from jit_agent.chunks import Chunks, Refused
 from jit_agent.config import Config, Enrolment, load_or_explain
 from jit_agent.connections import Listeners, Service
 from jit_agent.doctor import Doctor, Subject
 from jit_agent.enforcer_link import EnforcerLink
 from jit_agent.errors import Misconfigured, SpoolUnavailable
+from jit_agent.fd_store import SystemdStore
 from jit_agent.footprints import Footprints
 from jit_agent.link_state import LinkState
 from jit_agent.operations import Operations
 from jit_agent.people import People
 from jit_agent.people_requests import MAX_LINE
+from jit_agent.recorder import Recorder
 from jit_agent.renewal import Renewal
 from jit_agent.reports import Reports
+from jit_agent.room import Room
 from jit_agent.server_link import ServerLink
 from jit_agent.server_session import ServerSession
+from jit_agent.session_orders import SessionOrders
 from jit_agent.spool import Spool
 from jit_agent.sudo_log import SudoLog
+from jit_agent.uploading import Uploading
+from jit_agent.workshop import Workshop
 
 log = logging.getLogger(__name__)
 
@@ -65,19 +72,28 @@ class Daemon:
             reports = self._open_spool()
             if reports is not None:
                 stack.callback(reports.close)
+            recorder = None if reports is None else self._recorder(reports)
+            if recorder is not None:
+                stack.push_async_callback(recorder.workshop.stop)
             enforcer_back = Bell()
-            link = None if reports is None else self._link(reports, enforcer_back)
+            link = None if reports is None or recorder is None else self._link(reports, enforcer_back, recorder.orders)
             if link is not None:
                 stack.push_async_callback(link.close)
-            await self._serve(stack, listeners, reports, link)
+            await self._serve(stack, listeners, reports, recorder, link)
             notify("READY=1\nSTATUS=" + (self._problem or "Serving"))
             stack.callback(notify, "STOPPING=1")
-            return await _first_status(self._works(reports, link, enforcer_back))
+            return await _first_status(self._works(reports, recorder, link, enforcer_back))
 
     def _works(
-        self, reports: Reports | None, link: ServerLink | None, enforcer_back: Bell
+        self, reports: Reports | None, recorder: Recorder | None, link: ServerLink | None, enforcer_back: Bell
     ) -> list[Coroutine[Any, Any, object]]:
         works: list[Coroutine[Any, Any, object]] = [_stop_signal(), _watchdog()]
+        if recorder is not None:
+            works.append(recorder.orders.run())
+            if link is not None:
+                uploading = Uploading(recorder.workshop.chunks, link)
+                recorder.orders.on_watched = uploading.prefer
+                works.append(uploading.run())
         if reports is not None:
             ended = Bell()
             works += [
@@ -87,7 +103,7 @@ class Daemon:
         if self._session is not None and self._renewal is not None:
             works += [self._session.run(), self._renewal.run()]
         if link is None:
-            works.append(self._what_was_missing(spool_missing=reports is None))
+            works.append(self._what_was_missing(spool_missing=recorder is None))
         return works
 
     def _open_spool(self) -> Reports | None:
@@ -102,7 +118,27 @@ class Daemon:
             return None
         return Reports(spool, self._clock)
 
-    def _link(self, reports: Reports, enforcer_back: Bell) -> ServerLink | None:
+    def _recorder(self, reports: Reports) -> Recorder | None:
+        config = self._config
+        root = config.recordings_directory
+        try:
+            chunks = Chunks(root)
+        except SpoolUnavailable as e:
+            log.error("Nothing can be recorded: %s", e)
+            self._problem = str(e)
+            return None
+        workshop = Workshop(
+            root,
+            reports=reports,
+            enforcer=self._enforcer,
+            chunks=chunks,
+            room=Room(root, reserve=config.record_reserve, limit=config.record_limit, sealed=chunks.bytes_waiting),
+            fd_store=SystemdStore(),
+            compress=config.record_compress,
+        )
+        return Recorder(workshop, SessionOrders(self._enforcer, reports, self._clock))
+
+    def _link(self, reports: Reports, enforcer_back: Bell, orders: SessionOrders) -> ServerLink | None:
         if self._config.enrolment is None:
             return None
         try:
@@ -115,18 +151,22 @@ class Daemon:
         link = ServerLink(self._config.enrolment.server, current)
         self._renewal = Renewal(self._config.pki_directory, current, link, self._clock)
         self._session = ServerSession(
-            link, self._enforcer, reports, self._clock, applied=self._changed, enforcer_back=enforcer_back
-        )
+            link, self._enforcer, reports, self._clock,
+            applied=self._changed, enforcer_back=enforcer_back, ordered=orders.hear,
+        )  # fmt: skip
         return link
 
     async def _serve(
-        self, stack: AsyncExitStack, listeners: Listeners, reports: Reports | None, link: ServerLink | None
+        self,
+        stack: AsyncExitStack,
+        listeners: Listeners,
+        reports: Reports | None,
+        recorder: Recorder | None,
+        link: ServerLink | None,
     ) -> None:
-        if reports is not None:
-            # Before the first new session: those that are open now are the ones a crash left.
-            lost = await reports.report_lost_sessions()
-            if lost:
-                log.warning("%d sudo sessions were cut off when the agent last ended", lost)
+        if recorder is not None:
+            # Before the first new session: what is there now is what an earlier run left.
+            await recorder.take_up(listeners.kept)
         subject = Subject(
             config=self._config,
             enforcer=self._enforcer,
@@ -135,6 +175,7 @@ class Daemon:
             problem=self._problem,
             state=self._state,
             reports=reports,
+            refused=lambda: Refused(0, 0) if recorder is None else recorder.workshop.chunks.refused(),
             expires_at=lambda: None if self._renewal is None else self._renewal.current.not_after,
             renewal_error=lambda: "" if self._renewal is None else self._renewal.error,
         )
@@ -147,11 +188,12 @@ class Daemon:
             examine=Doctor(subject),
             changed=self._changed,
         )
-        gate = SudoLog(self._enforcer, reports, server_id=f"jit-agent {__version__}", find_owner=tcp_peer.owner)
-        for handler, listener in ((People(operations).serve, listeners.people), (gate.serve, listeners.sudo_log)):
-            service = Service(handler)
-            stack.push_async_callback(service.stop)
-            await service.start(listener, limit=MAX_LINE)
+        people = Service(People(operations).serve)
+        stack.push_async_callback(people.stop)
+        await people.start(listeners.people, limit=MAX_LINE)
+        gate = SudoLog(self._enforcer, recorder, server_id=f"jit-agent {__version__}", find_owner=tcp_peer.owner)
+        stack.push_async_callback(gate.stop)
+        await gate.start(listeners.sudo_log)
 
     def _state(self) -> LinkState:
         return LinkState(error=self._problem) if self._session is None else self._session.state

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from jit_agent.chunks import Refused
 from jit_agent.config import Config
 from jit_agent.errors import AgentError
 from jit_agent.host_checks import Check, look
@@ -29,6 +30,7 @@ class Subject:
     problem: str
     state: Callable[[], LinkState]
     reports: Reports | None
+    refused: Callable[[], Refused]
     expires_at: Callable[[], int | None]
     renewal_error: Callable[[], str]
 
@@ -52,7 +54,7 @@ class Doctor:
             checks += self._host(status)
         if subject.config.enrolment is not None:
             checks += [self._server(), self._clock(), self._certificate()]
-        checks += [self._spool(), self._sockets()]
+        checks += [self._spool(), self._recordings(), self._sockets()]
         return checks + await asyncio.to_thread(look, session)
 
     def _enrolment(self) -> Check:
@@ -108,6 +110,16 @@ class Doctor:
                 "spool", self._subject.config.enrolment is None, self._subject.problem or "not in use yet", fix
             )
         return Check("spool", True, f"{reports.waiting} reports wait for the server")
+
+    def _recordings(self) -> Check:
+        refused = self._subject.refused()
+        if not refused.count:
+            return Check("recordings", True, "the server has refused none")
+        were = "recording was" if refused.count == 1 else "recordings were"
+        detail = f"{refused.count} {were} refused by the server, {max(1, refused.size >> 20)} MiB on this disk"
+        root = self._subject.config.recordings_directory
+        fix = f"grep -H . {root}/*/refused says why; move those folders away; then systemctl restart jit-agent.service"
+        return Check("recordings", False, detail, fix)
 
     def _sockets(self) -> Check:
         if self._subject.activated:

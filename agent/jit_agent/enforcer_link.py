@@ -1,7 +1,8 @@
-"""The agent's end of the enforcer socket (SPEC 3): a request connection and one connection for endings.
+"""The agent's end of the enforcer socket (SPEC 3): connections for requests, for the gate alone, and for endings.
 
-Answers carry no number, so a request that was cancelled or timed out takes its connection with it; the next request
-makes a new one.  Whether a request that got no answer was done is unknown, and every request may be repeated.
+A sudo that waits to be admitted waits behind no grant that is applied or ended.  Answers carry no number, so a request
+that was cancelled or timed out takes its connection with it; the next request makes a new one.  Whether a request that
+got no answer was done is unknown, and every request may be repeated.
 """
 
 from __future__ import annotations
@@ -30,37 +31,52 @@ class EnforcerLink:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._connection: socket.socket | None = None
-        self._turn = asyncio.Lock()
+        self._requests = _Requests(path)
+        self._gate = _Requests(path)
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._requests.close()
+        self._gate.close()
 
     async def apply(self, grant: SignedGrant) -> Applied:
         envelope = base64.b64encode(grant.envelope).decode("ascii")
-        return enforcer_wire.parse_applied(await self._ask({"op": "apply", "grant": envelope}))
+        return enforcer_wire.parse_applied(await self._requests.ask({"op": "apply", "grant": envelope}))
 
     async def end(self, grant_id: str, reason: str) -> Proof | None:
-        return enforcer_wire.parse_ended(await self._ask({"op": "end", "grant": grant_id, "reason": reason}))
+        return enforcer_wire.parse_ended(await self._requests.ask({"op": "end", "grant": grant_id, "reason": reason}))
 
     async def sync(self, live: Sequence[str]) -> tuple[str, ...]:
-        return enforcer_wire.parse_synced(await self._ask({"op": "sync", "live": list(live)}))
+        return enforcer_wire.parse_synced(await self._requests.ask({"op": "sync", "live": list(live)}))
 
-    async def admit(self, client: tuple[str, int], server: tuple[str, int]) -> Admission:
-        request = {"op": "admit", "client": list(client), "server": list(server)}
-        return enforcer_wire.parse_admission(await self._ask(request, timeout_s=ADMIT_S))
+    async def admit(self, client: tuple[str, int], server: tuple[str, int], session_id: str) -> Admission:
+        request = {"op": "admit", "client": list(client), "server": list(server), "session": session_id}
+        return enforcer_wire.parse_admission(await self._gate.ask(request, timeout_s=ADMIT_S))
+
+    async def freeze(self, session_id: str, message: str) -> bool:
+        return await self._order("freeze", session_id, message)
+
+    async def thaw(self, session_id: str, message: str) -> bool:
+        return await self._order("thaw", session_id, message)
+
+    async def kill(self, session_id: str, message: str) -> bool:
+        return await self._order("kill", session_id, message)
+
+    async def tell(self, session_id: str, message: str) -> bool:
+        return await self._order("tell", session_id, message)
+
+    async def _order(self, op: str, session_id: str, message: str) -> bool:
+        request = {"op": op, "session": session_id, "message": message}
+        return enforcer_wire.parse_known(await self._requests.ask(request, timeout_s=ADMIT_S))
 
     async def status(self) -> HostStatus:
-        return enforcer_wire.parse_status(await self._ask({"op": "status"}))
+        return enforcer_wire.parse_status(await self._requests.ask({"op": "status"}))
 
     async def reported(self, grant_id: str) -> None:
-        await self._ask({"op": "reported", "grant": grant_id})
+        await self._requests.ask({"op": "reported", "grant": grant_id})
 
     async def endings(self) -> AsyncGenerator[Proof | None, None]:
         try:
-            connection = await self._connect()
+            connection = await _connect(self._path)
             try:
                 enforcer_wire.parse_answer(await _exchange(connection, enforcer_wire.encode({"op": "watch"})))
                 yield None
@@ -71,7 +87,21 @@ class EnforcerLink:
         except OSError as e:
             raise EnforcerUnavailable(_what(e)) from e
 
-    async def _ask(self, request: dict[str, Any], *, timeout_s: float = REQUEST_S) -> dict[str, Any]:
+
+class _Requests:
+    """One connection, one request at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: socket.socket | None = None
+        self._turn = asyncio.Lock()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    async def ask(self, request: dict[str, Any], *, timeout_s: float = REQUEST_S) -> dict[str, Any]:
         packet = enforcer_wire.encode(request)
         async with self._turn:
             try:
@@ -90,7 +120,7 @@ class EnforcerLink:
             except OSError:
                 # The enforcer restarted since the last request: once more, on a new connection.
                 pass
-        return await self._exchange_on(await self._connect(), packet)
+        return await self._exchange_on(await _connect(self._path), packet)
 
     async def _exchange_on(self, connection: socket.socket, packet: bytes) -> bytes:
         self._connection = None
@@ -102,15 +132,16 @@ class EnforcerLink:
         self._connection = connection
         return answer
 
-    async def _connect(self) -> socket.socket:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                await asyncio.get_running_loop().sock_connect(connection, str(self._path))
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+
+async def _connect(path: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            await asyncio.get_running_loop().sock_connect(connection, str(path))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 async def _exchange(connection: socket.socket, packet: bytes) -> bytes:

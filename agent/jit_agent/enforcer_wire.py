@@ -23,6 +23,7 @@ from jit_agent.text import safe
 MAX_PACKET = 65_536
 MAX_LEFTOVERS = 20
 MAX_COMMAND = 1_000
+RECORDS = frozenset({"none", "events", "output", "input"})
 
 
 def encode(request: dict[str, Any]) -> bytes:
@@ -68,7 +69,24 @@ def parse_synced(answer: dict[str, Any]) -> tuple[str, ...]:
 def parse_admission(answer: dict[str, Any]) -> Admission:
     grant = answer.get("grant")
     person = Person(uid=_integer(answer, "uid"), name=_text(answer, "user"))
-    return Admission(None if grant is None else _grant_id(grant), person, pid=_integer(answer, "pid"))
+    argv, record = _list(answer, "argv"), _text(answer, "record")
+    if not all(isinstance(word, str) for word in argv) or record not in RECORDS:
+        raise Malformed("the enforcer's admission is not what was agreed")
+    return Admission(
+        grant_id=None if grant is None else _grant_id(grant),
+        person=person,
+        pid=_integer(answer, "pid"),
+        argv=tuple(map(_whole, argv)),
+        record=record,
+        required=_boolean(answer, "required"),
+        subcommands=_boolean(answer, "subcommands"),
+        watch_s=_integer(answer, "watch_s"),
+    )
+
+
+def parse_known(answer: dict[str, Any]) -> bool:
+    """Whether the enforcer knows the session it was asked to do something with."""
+    return _boolean(answer, "known")
 
 
 def parse_refused(refusal: EnforcerRefused) -> tuple[Person, tuple[str, ...]] | None:

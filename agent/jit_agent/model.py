@@ -179,11 +179,24 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A sudo process the enforcer let pass; `grant_id` is None for a standing rule of the host's own."""
+    """A sudo process the enforcer let pass; `grant_id` is None for a standing rule of the host's own.
+
+    What is kept of its session (SPEC 8.1) is the strictest that sudo was told.  `watch_s` not 0: it starts only once
+    somebody watches, and may run unwatched for so many seconds, frozen.
+    """
 
     grant_id: str | None
     person: Person
     pid: int
+    argv: tuple[str, ...]
+    record: str
+    required: bool
+    subcommands: bool
+    watch_s: int
+
+    @property
+    def records_io(self) -> bool:
+        return self.record in {"output", "input"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +263,40 @@ class SessionStarted:
     cwd: str
     tty: str
     standing: bool
+    record: str
+    environment: tuple[str, ...]
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionWaiting:
+    """sudo waits at the gate for somebody to watch it."""
+
+    session_id: str
+    person: Person
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Subcommand:
+    """A program that a session's command started; `rejected` says why it was not let, empty if it was."""
+
+    session_id: str
+    argv: tuple[str, ...]
+    command: str
+    cwd: str
+    run_as_user: str
+    rejected: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFrozen:
+    """The session's processes were stopped, or go on; `why` is order or unwatched."""
+
+    session_id: str
+    frozen: bool
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,13 +309,22 @@ class SessionRejected:
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded:
-    """`lost`: sudo's connection broke before it told us the exit."""
+    """`lost`: sudo's connection broke before it told us the exit.
+
+    `digest` is that of the recording (SPEC 8.2), empty without chunks; `incomplete` says why the recording ends before
+    the session does, empty if it is whole.  The bytes are what the command wrote and read.
+    """
 
     session_id: str
     exit_value: int = 0
     signal: str = ""
     run_time_us: int = 0
     lost: bool = False
+    chunks: int = 0
+    digest: bytes = b""
+    output_bytes: int = 0
+    input_bytes: int = 0
+    incomplete: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,4 +352,16 @@ class Footprint:
     truncated: bool
 
 
-ReportBody = Applied | Refused | Proof | SessionStarted | SessionRejected | SessionEnded | DropAsked | Footprint
+SessionEvent = SessionStarted | SessionWaiting | SessionRejected | Subcommand | SessionFrozen
+ReportBody = Applied | Refused | Proof | SessionEvent | SessionEnded | DropAsked | Footprint
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOrder:
+    """What the server wants of one session (SPEC 8.5); `message` is one line for the person whose session it is."""
+
+    session_id: str
+    watched: bool
+    frozen: bool
+    killed: bool
+    message: str

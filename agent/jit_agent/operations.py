@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
 
-from jit_agent import waiting
+from jit_agent import session_log, waiting
 from jit_agent.changes import Bell
 from jit_agent.doctor import Doctor as Examine
 from jit_agent.errors import AgentError, EnforcerRefused, EnforcerUnavailable, ServerUnavailable, SpoolUnavailable
@@ -25,6 +25,7 @@ from jit_agent.people_requests import (
     Drop,
     Extend,
     ListRoles,
+    Log,
     MakeRequest,
     MfaBegin,
     MfaConfirm,
@@ -102,6 +103,11 @@ class Operations:
                 return {"ok": True, "request": made}
             case Cancel():
                 return {"ok": True, "request": await self._require_server().cancel_request(person, request.request)}
+            case Log():
+                server = self._require_server()
+                if request.session:
+                    return {"ok": True, **await session_log.one(server, person, request.session)}
+                return {"ok": True, **await session_log.newest(server, person, request.limit)}
             case MfaBegin():
                 return {"ok": True, **await self._require_server().begin_totp(person, request.token)}
             case MfaConfirm():

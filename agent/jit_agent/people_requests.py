@@ -16,6 +16,7 @@ MAX_TICKET = 200
 MAX_NAME = 256
 MAX_SECRET = 256
 MAX_DURATION_S = 366 * 86_400
+MAX_SESSIONS = 1_000
 MAX_INSTANT = 2**53
 """µs UTC: the year 2255, and the largest number every JSON reader agrees on."""
 
@@ -89,11 +90,21 @@ class MfaConfirm:
 
 
 @dataclass(frozen=True, slots=True)
+class Log:
+    """`session` is an id, a prefix of one, or empty for the newest `limit` (0: as many as the agent thinks fit)."""
+
+    session: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class Doctor:
     pass
 
 
-PeopleRequest = Plan | MakeRequest | Extend | Wait | ListRoles | Status | Cancel | Drop | MfaBegin | MfaConfirm | Doctor
+PeopleRequest = (
+    Plan | MakeRequest | Extend | Wait | ListRoles | Status | Cancel | Drop | MfaBegin | MfaConfirm | Log | Doctor
+)
 
 
 def parse(untrusted_line: bytes) -> PeopleRequest:
@@ -148,6 +159,8 @@ def _request(table: _Table) -> PeopleRequest:
             return MfaBegin(table.text("token", MAX_SECRET))
         case "mfa_confirm":
             return MfaConfirm(table.text("token", MAX_SECRET), table.text("otp", MAX_SECRET))
+        case "log":
+            return Log(table.text("session", MAX_NAME, default=""), table.integer("limit", MAX_SESSIONS))
         case "doctor":
             return Doctor()
         case _:

@@ -11,7 +11,7 @@ from typing import Any
 from jit_agent import wire
 from jit_agent.errors import Malformed
 from jit_agent.model import Ask, Extension, NewRequest, Person, is_id
-from jit_protos.v1 import common_pb2, host_pb2
+from jit_protos.v1 import common_pb2, host_pb2, sessions_pb2
 
 Json = dict[str, Any]
 
@@ -154,6 +154,69 @@ def _grant_json(grant: common_pb2.Grant) -> Json:
         "extensions": grant.extensions,
         "unconfirmed_at": grant.unconfirmed_at,
         "leftovers": list(grant.leftovers),
+    }
+
+
+def sessions_json(message: sessions_pb2.ListSessionsResponse) -> Json:
+    return {"sessions": [_session_json(session) for session in message.sessions], "truncated": message.truncated}
+
+
+def session_details_json(message: sessions_pb2.SessionDetails) -> Json:
+    if not message.HasField("session"):
+        raise Malformed("the server's answer holds no session")
+    return {
+        "session": _session_json(message.session),
+        "environment": list(message.environment),
+        "commands": [_command_json(command) for command in message.commands],
+        "truncated": message.truncated,
+    }
+
+
+def _session_json(session: sessions_pb2.Session) -> Json:
+    """SESSION of SPEC 4.2."""
+    if not is_id(session.session_id, "ses"):
+        raise Malformed("the server speaks of a session without an id")
+    return {
+        "session_id": session.session_id,
+        "grant_id": session.grant_id,
+        "role": session.role,
+        "user": session.user,
+        "host": session.host,
+        "run_as_user": session.run_as_user,
+        "command": session.command,
+        "argv": list(session.argv),
+        "cwd": session.cwd,
+        "tty": session.tty,
+        "state": _enum(sessions_pb2.SessionState, session.state, "SESSION_STATE_"),
+        "started_at": session.started_at,
+        "ended_at": session.ended_at,
+        "exit_value": session.exit_value,
+        "signal": session.signal,
+        "run_time_us": session.run_time_us,
+        "record": session.record,
+        "recording": _enum(sessions_pb2.RecordingState, session.recording, "RECORDING_STATE_"),
+        "incomplete": session.incomplete,
+        "chunks": session.chunks,
+        "output_bytes": session.output_bytes,
+        "input_bytes": session.input_bytes,
+        "stored_bytes": session.stored_bytes,
+        "rows": session.rows,
+        "columns": session.columns,
+        "standing": session.standing,
+        "watchers": list(session.watchers),
+        "order": session.order,
+        "reject_reason": session.reject_reason,
+    }
+
+
+def _command_json(command: sessions_pb2.SessionCommand) -> Json:
+    return {
+        "at": wire.require_time(command.at, "command"),
+        "command": command.command,
+        "argv": list(command.argv),
+        "cwd": command.cwd,
+        "run_as_user": command.run_as_user,
+        "rejected": command.rejected,
     }
 
 

@@ -45,8 +45,25 @@ class Enforcer(Protocol):
         """End every live grant that is not listed; returns which."""
         ...
 
-    async def admit(self, client: tuple[str, int], server: tuple[str, int]) -> Admission:
-        """Let the sudo process at this connection pass, inside its grant's scope.  Raises `EnforcerRefused`."""
+    async def admit(self, client: tuple[str, int], server: tuple[str, int], session_id: str) -> Admission:
+        """Let the sudo process at this connection pass, inside its grant's scope and in a cgroup of its own there,
+        by which the session can be frozen and killed.  Raises `EnforcerRefused`.
+        """
+        ...
+
+    async def freeze(self, session_id: str, message: str) -> bool:
+        """Stop all processes of a session, and show its person the message; whether there is such a session.
+
+        Idempotent, like `thaw` and `kill`.
+        """
+        ...
+
+    async def thaw(self, session_id: str, message: str) -> bool: ...
+
+    async def kill(self, session_id: str, message: str) -> bool: ...
+
+    async def tell(self, session_id: str, message: str) -> bool:
+        """One line on the terminals of the session's person."""
         ...
 
     async def status(self) -> HostStatus: ...
@@ -78,6 +95,14 @@ class Server(Protocol):
     async def cancel_request(self, person: Person, request_id: str) -> Json: ...
 
     async def list_mine(self, person: Person, *, include_over: bool) -> list[Json]: ...
+
+    async def list_my_sessions(self, person: Person, limit: int) -> Json:
+        """`sessions`, the person's own on any host, newest first, and whether that is `truncated`."""
+        ...
+
+    async def get_my_session(self, person: Person, session_id: str) -> Json:
+        """`session`, `environment`, `commands`, `truncated` of the one session of theirs that an id or prefix names."""
+        ...
 
     async def begin_totp(self, person: Person, token: str) -> Json: ...
 

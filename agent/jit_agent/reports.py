@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from jit_agent import wire
 from jit_agent.changes import Bell
+from jit_agent.errors import SpoolUnavailable
 from jit_agent.model import (
     Applied,
     DropAsked,
@@ -19,8 +20,8 @@ from jit_agent.model import (
     Proof,
     Refused,
     SessionEnded,
+    SessionEvent,
     SessionRejected,
-    SessionStarted,
 )
 from jit_agent.ports import Clock
 from jit_agent.spool import OUTCOME_KEPT_US, Outcome, Spool
@@ -38,6 +39,7 @@ class Reports:
         self._spool = spool
         self._clock = clock
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
+        self._failed = False
         self.stored = Bell()
 
     @property
@@ -90,25 +92,47 @@ class Reports:
         body = wire.encode_report(asked, grant_id=grant_id, at=self._clock.now_us())
         await self._store(lambda: self._spool.append(body))
 
-    async def open_session(self, session_id: str, grant_id: str) -> None:
-        """Prove that the session can be recorded, before its command runs (S5)."""
-        await self._run(lambda: self._spool.open_session(session_id, grant_id))
+    async def require_room(self) -> None:
+        """Prove, before its command runs, that a session can be reported (S5)."""
+        self._spool.require_room()
+        if self._failed:
+            await self._run(self._spool.probe)
 
-    async def session(self, grant_id: str, event: SessionStarted | SessionRejected) -> None:
+    async def session(self, grant_id: str, event: SessionEvent) -> None:
         body = wire.encode_report(event, grant_id=grant_id, at=self._clock.now_us())
-        await self._store(lambda: self._spool.append(body))
+        await self._store(lambda: self._spool.append_session_event(body))
 
-    async def close_session(self, session_id: str, grant_id: str, ended: SessionEnded | None) -> None:
-        """Forget the session, with its last report in the same transaction."""
-        body = None if ended is None else wire.encode_report(ended, grant_id=grant_id, at=self._clock.now_us())
-        await self._store(lambda: self._spool.close_session(session_id, body))
+    async def session_events(self, session_id: str, grant_id: str, events: Sequence[tuple[int, SessionEvent]]) -> None:
+        """Record what sudo told, each with its place in sudo's stream; the same again is no news."""
+        bodies = self._bodies(grant_id, events)
+        await self._store(lambda: self._spool.append_session(session_id, bodies))
 
-    async def report_lost_sessions(self) -> int:
-        """Sessions that a crash of the agent cut off: sudo lost its log server, so they are over."""
-        sessions = await self._run(self._spool.open_sessions)
-        for session_id, grant_id in sessions:
-            await self.close_session(session_id, grant_id, SessionEnded(session_id, lost=True))
-        return len(sessions)
+    async def close_session(
+        self,
+        session_id: str,
+        grant_id: str,
+        last: SessionEnded | SessionRejected | None,
+        forgotten: Sequence[str] = (),
+        events: Sequence[tuple[int, SessionEvent]] = (),
+    ) -> None:
+        """Record a session's end, once, after what is left of its `events`.
+
+        `forgotten` ones were closed before, and nothing is left of them.
+        """
+        bodies = self._bodies(grant_id, events)
+        body = None if last is None else wire.encode_report(last, grant_id=grant_id, at=self._clock.now_us())
+        await self._store(lambda: self._spool.close_session(session_id, body, forgotten, bodies))
+
+    def _bodies(self, grant_id: str, events: Sequence[tuple[int, SessionEvent]]) -> list[tuple[int, bytes]]:
+        at = self._clock.now_us()
+        return [(place, wire.encode_report(event, grant_id=grant_id, at=at)) for place, event in events]
+
+    async def is_closed(self, session_id: str) -> bool:
+        return await self._run(lambda: self._spool.is_closed(session_id))
+
+    async def forget_sessions(self, remembered: Sequence[str]) -> None:
+        """Only these sessions have anything left on this host."""
+        await self._run(lambda: self._spool.forget_sessions(remembered))
 
     async def pending(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         return await self._run(lambda: self._spool.pending(after, limit))
@@ -125,4 +149,10 @@ class Reports:
             self.stored.ring()
 
     async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            result = await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except SpoolUnavailable:
+            self._failed = True
+            raise
+        self._failed = False
+        return result

@@ -11,6 +11,7 @@ import os
 import urllib.parse
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # its handshake noise would fill the journal
@@ -22,17 +23,19 @@ import grpc
 import grpc.aio
 
 from jit_agent import people_wire, wire
+from jit_agent.chunk_format import Encoding, Header
 from jit_agent.errors import AgentError, Malformed, ServerUnavailable
 from jit_agent.identity import Identity
-from jit_agent.model import Ask, Enrolled, Extension, NewRequest, Person
+from jit_agent.model import Ask, Enrolled, Extension, NewRequest, Person, is_id
 from jit_agent.ports import Json
-from jit_protos.v1 import host_pb2, host_pb2_grpc
+from jit_protos.v1 import host_pb2, host_pb2_grpc, sessions_pb2
 
 if TYPE_CHECKING:
     from jit_protos.v1.host_pb2_grpc import HostServiceAsyncStub
 
     ServerMessage = host_pb2.ServerMessage
     SessionCall = grpc.aio.StreamStreamCall[host_pb2.HostMessage, host_pb2.ServerMessage]
+    RecordCall = grpc.aio.StreamStreamCall[sessions_pb2.RecordingPiece, host_pb2.RecordingKept]
 
 CALL_S = 10.0
 RETIRE_S = 10.0
@@ -80,12 +83,13 @@ class ServerLink:
 
     def __init__(self, address: str, identity: Identity) -> None:
         self._address = address
+        self._identity = identity
         self._channel = self._open(identity)
         self._replaced = asyncio.Event()
 
     async def use(self, identity: Identity) -> None:
         """Speak with this certificate from now on; the stream notices by `wait_replaced`."""
-        old, self._channel = self._channel, self._open(identity)
+        old, self._identity, self._channel = self._channel, identity, self._open(identity)
         self._replaced.set()
         self._replaced = asyncio.Event()
         await old.close(grace=RETIRE_S)
@@ -99,6 +103,10 @@ class ServerLink:
     def session(self) -> SessionCall:
         """Open the host's stream."""
         return self._stub.Session()
+
+    def record(self) -> RecordingStream:
+        """Open a stream for chunks, over a connection of its own: the host's stream never waits behind a recording."""
+        return RecordingStream(self._open(self._identity))
 
     async def renew_certificate(self, csr: str) -> tuple[str, str]:
         """(certificate, CA), both PEM."""
@@ -143,6 +151,14 @@ class ServerLink:
             lambda answer: [people_wire.request_json(r) for r in answer.requests],
         )
 
+    async def list_my_sessions(self, person: Person, limit: int) -> Json:
+        request = host_pb2.LocalListSessionsRequest(user=wire.local_user(person), limit=limit)
+        return await self._call(self._stub.ListMySessions(request, timeout=CALL_S), people_wire.sessions_json)
+
+    async def get_my_session(self, person: Person, session_id: str) -> Json:
+        reference = host_pb2.LocalSessionRef(user=wire.local_user(person), session_id=session_id)
+        return await self._call(self._stub.GetMySession(reference, timeout=CALL_S), people_wire.session_details_json)
+
     async def begin_totp(self, person: Person, token: str) -> Json:
         request = host_pb2.LocalBeginTotpRequest(user=wire.local_user(person), token=token)
         return await self._call(self._stub.BeginTotp(request, timeout=CALL_S), people_wire.totp_json)
@@ -169,6 +185,52 @@ class ServerLink:
         with failures_as_errors():
             answer = await call
             return answer if read is None else read(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingKept:
+    """Of a session so many chunks from its first are durable; `refused`: no more of it is taken, and why."""
+
+    session_id: str
+    chunks: int
+    refused: str
+
+
+class RecordingStream:
+    """One `Record` stream (SPEC 8.4) and its connection; whatever it can fail with is an `AgentError`."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
+        self._call: RecordCall = host_pb2_grpc.HostServiceStub(channel).Record()
+
+    async def send(self, session_id: str, header: Header, offset: int, data: bytes) -> None:
+        """A piece of a chunk: what belongs at `offset` of its stored bytes."""
+        piece = sessions_pb2.RecordingPiece(
+            session_id=session_id,
+            chunk=header.number,
+            start_ns=header.start_ns,
+            end_ns=header.end_ns,
+            encoding="none" if header.encoding is Encoding.NONE else "zstd",
+            size=header.size,
+            decoded_size=header.decoded_size,
+            sha256=header.sha256,
+            offset=offset,
+            data=data,
+        )
+        with failures_as_errors():
+            await self._call.write(piece)
+
+    async def kept(self) -> AsyncGenerator[RecordingKept, None]:
+        """What the server keeps and refuses, as it says so."""
+        with failures_as_errors():
+            async for message in self._call:
+                if not is_id(message.session_id, "ses"):
+                    raise Malformed("the server speaks of a recording without a session")
+                yield RecordingKept(message.session_id, message.chunks, message.refused)
+
+    async def close(self) -> None:
+        self._call.cancel()
+        await self._channel.close()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from jit_agent import __version__, desired, wire
 from jit_agent.changes import Bell
 from jit_agent.errors import AgentError, Malformed
 from jit_agent.link_state import LinkState
-from jit_agent.model import DesiredState
+from jit_agent.model import DesiredState, SessionOrder
 from jit_agent.ports import Clock, Enforcer
 from jit_agent.report_flow import ReportFlow
 from jit_agent.reports import Reports
@@ -49,7 +49,9 @@ Facts = tuple[str, str, tuple[str, ...]]
 
 
 class ServerSession:
-    """Keeps one stream open; `applied` rings whenever the desired state was settled."""
+    """Keeps one stream open; `applied` rings whenever the desired state was settled, `ordered` hears what is ordered
+    about sessions.
+    """
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class ServerSession:
         *,
         applied: Bell,
         enforcer_back: Bell,
+        ordered: Callable[[Sequence[SessionOrder]], None],
     ) -> None:
         self._link = link
         self._enforcer = enforcer
@@ -67,6 +70,7 @@ class ServerSession:
         self._clock = clock
         self._applied = applied
         self._enforcer_back = enforcer_back
+        self._ordered = ordered
         self._boot_id = ""
         self.state = LinkState()
 
@@ -77,8 +81,9 @@ class ServerSession:
         while True:
             started = loop.time()
             stream = _Stream(
-                self._link, self._enforcer, self._reports, self._clock, state=self.state, applied=self._applied
-            )
+                self._link, self._enforcer, self._reports, self._clock,
+                state=self.state, applied=self._applied, ordered=self._ordered,
+            )  # fmt: skip
             stream.boot_id = self._boot_id
             try:
                 reason = await stream.run(self._enforcer_back)
@@ -111,14 +116,16 @@ class _Stream:
     """One stream, from hello to its end."""
 
     def __init__(
-        self, link: ServerLink, enforcer: Enforcer, reports: Reports, clock: Clock, *, state: LinkState, applied: Bell
-    ) -> None:
+        self, link: ServerLink, enforcer: Enforcer, reports: Reports, clock: Clock, *,
+        state: LinkState, applied: Bell, ordered: Callable[[Sequence[SessionOrder]], None],
+    ) -> None:  # fmt: skip
         self._link = link
         self._enforcer = enforcer
         self._reports = reports
         self._clock = clock
         self._state = state
         self._applied = applied
+        self._ordered = ordered
         self._facts: Facts = ("", "", ())
         self.boot_id = ""
         """What the enforcer last called the boot: in a container our own sandbox may show us the machine's instead."""
@@ -166,6 +173,8 @@ class _Stream:
                 self._to_settle.ring()
             case "kept":
                 self._flow.hear(message.kept.sequence)
+            case "orders":
+                self._ordered(wire.parse_orders(message.orders))
             case "time":
                 self._state.skew_us = self._clock.now_us() - wire.parse_server_time(message.time)
             case _:

@@ -5,8 +5,8 @@
   at any instant leaves a prefix of what was appended.
 * A server whose first word does not fit these numbers gets what it lacks again, under a new spool id where the old
   numbers cannot go on.
-* A sudo session is opened here before its command may run, so a full disk refuses it (S5), and a session that a crash
-  of the agent cut off is known at the next start.
+* What sudo tells of a session is stored with its place in sudo's stream, and its end once, so that the next run of an
+  agent that was killed can read that stream again and report nothing twice.
 * What became of a revision of a grant is remembered, so that it is reported once however often the same desired state
   is applied.
 
@@ -34,12 +34,15 @@ KEPT_LONGER = 10_000
 # Room that sessions may not use, so that the end of a grant can be reported when the spool is full of sessions.
 _RESERVE = 1_000
 
+_CLOSED = 2**62
+"""Beyond any place in a stream."""
+
 _SCHEMA = """
 create table if not exists spool (
   one integer primary key check (one = 1), id text not null, host_id text not null, acknowledged integer not null
 );
 create table if not exists report (sequence integer primary key, body blob not null);
-create table if not exists session (session_id text primary key, grant_id text not null);
+create table if not exists session (session_id text primary key, told integer not null);
 create table if not exists outcome (
   grant_id text not null, revision integer not null, outcome text not null, at integer not null,
   primary key (grant_id, revision, outcome)
@@ -126,28 +129,62 @@ class Spool:
 
         self._transact(work)
 
-    def open_session(self, session_id: str, grant_id: str) -> None:
-        """Make sure that a session can be recorded, before its command runs; a standing rule's `grant_id` is empty."""
+    def require_room(self) -> None:
+        """Raises `SpoolUnavailable` where a new session could not be reported; looks at numbers only."""
+        if self._last - self._acknowledged >= self._limit - _RESERVE:
+            raise SpoolUnavailable(f"the spool holds {self._limit - _RESERVE} reports the server has not taken")
 
-        def work() -> None:
-            if self._last - self._acknowledged >= self._limit - _RESERVE:
-                raise SpoolUnavailable(f"the spool holds {self._limit - _RESERVE} reports the server has not taken")
-            self._db.execute("insert into session values (?, ?)", (session_id, grant_id))
+    def probe(self) -> None:
+        """Write something, to see whether the disk takes it."""
+        self._transact(lambda: self._db.execute("update spool set acknowledged = acknowledged"))
 
-        self._transact(work)
+    def append_session_event(self, body: bytes) -> int:
+        """Store a report of a session that did not come from sudo's stream."""
+        self.require_room()
+        return self.append(body)
 
-    def close_session(self, session_id: str, body: bytes | None) -> int | None:
-        """Forget the session, together with its last report if there is one."""
+    def append_session(self, session_id: str, events: Sequence[tuple[int, bytes]]) -> int | None:
+        """Store what a session's stream says up to these places, in order, unless it is stored; the last number."""
+        return self._transact(lambda: self._append_session(session_id, events))
+
+    def close_session(
+        self,
+        session_id: str,
+        body: bytes | None,
+        forgotten: Sequence[str] = (),
+        events: Sequence[tuple[int, bytes]] = (),
+    ) -> int | None:
+        """Store what is left of a session's `events`, and its last report, if there is one; None if all was stored.
+
+        That it has none to come is remembered until it is one of the `forgotten`.
+        """
 
         def work() -> int | None:
-            self._db.execute("delete from session where session_id = ?", (session_id,))
-            return None if body is None else self._append(body)
+            self._db.executemany("delete from session where session_id = ?", [(one,) for one in forgotten])
+            if self._is_closed(session_id):
+                return None
+            last = self._append_session(session_id, events)
+            self._db.execute("insert or replace into session values (?, ?)", (session_id, _CLOSED))
+            return last if body is None else self._append(body)
 
         return self._transact(work)
 
-    def open_sessions(self) -> list[tuple[str, str]]:
-        """(session id, grant id) of the sessions that were opened and never closed."""
-        return self._transact(lambda: self._db.execute("select session_id, grant_id from session").fetchall())
+    def is_closed(self, session_id: str) -> bool:
+        return self._transact(lambda: self._is_closed(session_id))
+
+    def forget_sessions(self, remembered: Sequence[str]) -> None:
+        """Drop what is known of all sessions but these."""
+        kept = set(remembered)
+
+        def work() -> None:
+            known = [row[0] for row in self._db.execute("select session_id from session")]
+            self._db.executemany("delete from session where session_id = ?", [(x,) for x in known if x not in kept])
+
+        self._transact(work)
+
+    def _is_closed(self, session_id: str) -> bool:
+        row = self._db.execute("select told from session where session_id = ?", (session_id,)).fetchone()
+        return row is not None and row[0] == _CLOSED
 
     def pending(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         """Up to `limit` reports that the server has not confirmed, with a number above `after`, in order."""
@@ -200,6 +237,16 @@ class Spool:
 
         last = self._transact(work)
         self.spool_id, self._acknowledged, self._last = new_id, 0, last
+
+    def _append_session(self, session_id: str, events: Sequence[tuple[int, bytes]]) -> int | None:
+        row = self._db.execute("select told from session where session_id = ?", (session_id,)).fetchone()
+        told = row[0] if row else 0
+        new = [(place, body) for place, body in events if place > told]
+        if not new:
+            return None
+        self.require_room()
+        self._db.execute("insert or replace into session values (?, ?)", (session_id, new[-1][0]))
+        return [self._append(body) for _, body in new][-1]
 
     def _append(self, body: bytes) -> int:
         if self._last - self._acknowledged >= self._limit:

@@ -6,6 +6,7 @@ and so is a record that could not be stored whole.  Bytes that are not UTF-8 bec
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from jit_agent.errors import Malformed
+from jit_agent.sudo_frames import MAX_SECONDS, Buffer, Kind
 from jit_protos.sudo import log_server_pb2 as sudo_pb2
 
 MAX_MESSAGE = 2 * 1024 * 1024
@@ -20,11 +22,19 @@ MAX_ARGV_BYTES = 64 * 1024
 MAX_WORDS = 1_000
 MAX_TEXT = 4_000
 MAX_NAME = 256
-MAX_SECONDS = 100 * 365 * 86_400
+MAX_NESTED_BYTES = 8 * 1024
+MAX_SIDE = 10_000
+MAX_VARIABLES = 50
+"""Environment variables that are told; more than these are left out."""
 
-_BUFFERS = frozenset(
-    {"ttyin_buf", "ttyout_buf", "stdin_buf", "stdout_buf", "stderr_buf", "winsize_event", "suspend_event"}
+_IO_KINDS = {
+    "ttyin_buf": Kind.TTYIN, "ttyout_buf": Kind.TTYOUT, "stdin_buf": Kind.STDIN, "stdout_buf": Kind.STDOUT,
+    "stderr_buf": Kind.STDERR, "winsize_event": Kind.WINDOW, "suspend_event": Kind.SUSPEND,
+}  # fmt: skip
+_ENVIRONMENT = re.compile(
+    rb"(?:TERM|LANG|LC_[A-Z]{1,20}|SHELL|DISPLAY|SSH_CONNECTION|SSH_TTY|SUDO_COMMAND)=.*", re.DOTALL
 )
+"""What SPEC 8.2 lists; everything else in a command's environment stays on the host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +44,9 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """`expects_commit`: sudo will send its terminal's bytes and wait for a commit point at the end."""
+    """What sudo let run; of a session's first one `expects_commit`: sudo will send input or output, and wait for a
+    commit point at the end.  `rows` and `columns` are 0 without a terminal.
+    """
 
     command: str
     argv: tuple[str, ...]
@@ -42,11 +54,17 @@ class Accept:
     cwd: str
     tty: str
     expects_commit: bool
+    environment: tuple[str, ...]
+    rows: int
+    columns: int
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
+    command: str
     argv: tuple[str, ...]
+    run_as_user: str
+    cwd: str
     reason: str
 
 
@@ -64,44 +82,43 @@ class Exit:
 
 
 @dataclass(frozen=True, slots=True)
-class Elapsed:
-    """A piece of terminal input or output, or a window change: only its time, in nanoseconds since the last."""
-
-    delay_ns: int
-
-
-@dataclass(frozen=True, slots=True)
 class Restart:
     pass
 
 
-Event = Hello | Accept | Reject | Alert | Exit | Elapsed | Restart
+Event = Hello | Accept | Reject | Alert | Exit | Buffer | Restart
 
 
-def parse_length(header: bytes) -> int:
+def parse_length(header: bytes, limit: int = MAX_MESSAGE) -> int:
     """The length of the next message; raises `Malformed` before anything is read that would not be taken."""
     length = int.from_bytes(header, "big")
-    if not 1 <= length <= MAX_MESSAGE:
-        raise Malformed(f"sudo announces a message of {length} bytes, limit {MAX_MESSAGE}")
+    if not 1 <= length <= limit:
+        raise Malformed(f"sudo announces a message of {length} bytes, limit {limit}")
     return length
 
 
-def parse(untrusted_message: bytes) -> Event:
-    """One message as an event; raises `Malformed`."""
+def parse(untrusted_message: bytes, *, nested: bool = False) -> Event:
+    """One message as an event; raises `Malformed`.
+
+    `nested`: what is accepted or rejected is a program that the session's command started.  Its command line is no
+    reason to end the session: one that is too long is cut, and says so.
+    """
     try:
         message = sudo_pb2.ClientMessage.FromString(untrusted_message)
     except DecodeError as e:
         raise Malformed("sudo's message cannot be parsed") from e
     kind = message.WhichOneof("type")
-    if kind in _BUFFERS:
-        return Elapsed(_nanoseconds(getattr(message, kind).delay))
+    if kind in _IO_KINDS:
+        body = getattr(message, kind)
+        size = len(body.data) if _IO_KINDS[kind] <= Kind.STDERR else 0
+        return Buffer(_IO_KINDS[kind], _nanoseconds(body.delay), size)
     match kind:
         case "hello_msg":
             return Hello(_text(message.hello_msg.client_id, "client id"))
         case "accept_msg":
-            return _accept(message.accept_msg)
+            return _accept(message.accept_msg, nested=nested)
         case "reject_msg":
-            return Reject(_argv(message.reject_msg.info_msgs), _text(message.reject_msg.reason, "reason"))
+            return _reject(message.reject_msg, nested=nested)
         case "alert_msg":
             return Alert(_argv(message.alert_msg.info_msgs), _text(message.alert_msg.reason, "reason"))
         case "exit_msg":
@@ -116,8 +133,8 @@ def parse(untrusted_message: bytes) -> Event:
             raise Malformed("sudo's message is of no kind we know")
 
 
-def hello(server_id: str) -> bytes:
-    return _frame(sudo_pb2.ServerMessage(hello=sudo_pb2.ServerHello(server_id=server_id)))
+def hello(server_id: str, *, subcommands: bool) -> bytes:
+    return _frame(sudo_pb2.ServerMessage(hello=sudo_pb2.ServerHello(server_id=server_id, subcommands=subcommands)))
 
 
 def error(text: str) -> bytes:
@@ -138,9 +155,9 @@ def _frame(message: sudo_pb2.ServerMessage) -> bytes:
     return len(body).to_bytes(4, "big") + body
 
 
-def _accept(message: sudo_pb2.AcceptMessage) -> Accept:
+def _accept(message: sudo_pb2.AcceptMessage, *, nested: bool) -> Accept:
     info = _info(message.info_msgs)
-    argv = _argv(message.info_msgs)
+    argv = _argv(message.info_msgs, nested=nested)
     command = _one(info, "command")
     if not argv or not command:
         raise Malformed("sudo's accept message names no command")
@@ -151,7 +168,37 @@ def _accept(message: sudo_pb2.AcceptMessage) -> Accept:
         cwd=_one(info, "runcwd") or _one(info, "submitcwd"),
         tty=_one(info, "ttyname"),
         expects_commit=message.expect_iobufs,
+        environment=_environment(info),
+        rows=_size(info, "lines"),
+        columns=_size(info, "columns"),
     )
+
+
+def _reject(message: sudo_pb2.RejectMessage, *, nested: bool) -> Reject:
+    info = _info(message.info_msgs)
+    return Reject(
+        command=_one(info, "command"),
+        argv=_argv(message.info_msgs, nested=nested),
+        run_as_user=_one(info, "runuser"),
+        cwd=_one(info, "runcwd") or _one(info, "submitcwd"),
+        reason=_text(message.reason, "reason"),
+    )
+
+
+def _environment(info: dict[bytes, Any]) -> tuple[str, ...]:
+    """What may be told of the command's environment; its person chose it, so what does not fit is cut, not refused."""
+    message = info.get(b"runenv")
+    told = [] if message is None else [v for v in message.strlistval.strings if _ENVIRONMENT.fullmatch(v)]
+    return tuple(_short(_decode(variable)) for variable in told[:MAX_VARIABLES])
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+
+
+def _size(info: dict[bytes, Any], key: str) -> int:
+    message = info.get(key.encode())
+    return message.numval if message is not None and 0 < message.numval <= MAX_SIDE else 0
 
 
 def _info(messages: Iterable[sudo_pb2.InfoMessage]) -> dict[bytes, Any]:
@@ -169,9 +216,11 @@ def _one(info: dict[bytes, Any], key: str) -> str:
     return "" if message is None else _text(message.strval, key)
 
 
-def _argv(messages: Iterable[sudo_pb2.InfoMessage]) -> tuple[str, ...]:
+def _argv(messages: Iterable[sudo_pb2.InfoMessage], *, nested: bool = False) -> tuple[str, ...]:
     message = _info(messages).get(b"runargv")
     words = [] if message is None else list(message.strlistval.strings)
+    if nested:
+        return _cut(words)
     if len(words) > MAX_WORDS:
         raise Malformed(f"the command line has {len(words)} words and cannot be recorded, limit {MAX_WORDS}")
     argv = tuple(_decode(word) for word in words)
@@ -179,6 +228,20 @@ def _argv(messages: Iterable[sudo_pb2.InfoMessage]) -> tuple[str, ...]:
     if size > MAX_ARGV_BYTES:
         raise Malformed(f"the command line has {size} bytes and cannot be recorded, limit {MAX_ARGV_BYTES}")
     return argv
+
+
+def _cut(words: list[bytes]) -> tuple[str, ...]:
+    """As many of them as are told of a program within a session, and how many more there were."""
+    argv: list[str] = []
+    room = MAX_NESTED_BYTES
+    for word in words[:MAX_WORDS]:
+        decoded = _decode(word)
+        room -= len(decoded.encode()) + 1
+        if room < 0:
+            break
+        argv.append(decoded)
+    left = len(words) - len(argv)
+    return (*argv, f"… ({left} more words)") if left else tuple(argv)
 
 
 def _text(untrusted: bytes, what: str) -> str:

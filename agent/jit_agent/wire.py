@@ -21,14 +21,21 @@ from jit_agent.model import (
     Refused,
     ReportBody,
     SessionEnded,
+    SessionFrozen,
+    SessionOrder,
     SessionRejected,
     SessionStarted,
+    SessionWaiting,
     SignedGrant,
+    Subcommand,
     is_id,
 )
+from jit_agent.text import safe
 from jit_protos.v1 import host_pb2
 
 MAX_ENVELOPE = 32_768
+MAX_MESSAGE = 200
+"""Characters of an order's message; the enforcer takes 300, with what we say around it."""
 MAX_FOOTPRINT = 200_000
 """Bytes of changes in one report; the message around it may have 256 KiB."""
 
@@ -56,17 +63,25 @@ def encode_report(body: ReportBody, *, grant_id: str, at: int) -> bytes:
                 )
             )
         case SessionStarted():
-            report.session_started.CopyFrom(
-                host_pb2.SessionStarted(
+            report.session_started.CopyFrom(_started(body))
+        case SessionWaiting():
+            report.session_waiting.CopyFrom(
+                host_pb2.SessionWaiting(session_id=body.session_id, user=local_user(body.person), argv=body.argv)
+            )
+        case Subcommand():
+            report.subcommand.CopyFrom(
+                host_pb2.Subcommand(
                     session_id=body.session_id,
-                    user=local_user(body.person),
-                    run_as_user=body.run_as_user,
                     argv=body.argv,
                     command=body.command,
                     cwd=body.cwd,
-                    tty=body.tty,
-                    standing=body.standing,
+                    run_as_user=body.run_as_user,
+                    rejected=body.rejected,
                 )
+            )
+        case SessionFrozen():
+            report.session_frozen.CopyFrom(
+                host_pb2.SessionFrozen(session_id=body.session_id, frozen=body.frozen, why=body.why)
             )
         case SessionRejected():
             report.session_rejected.CopyFrom(
@@ -75,15 +90,7 @@ def encode_report(body: ReportBody, *, grant_id: str, at: int) -> bytes:
                 )
             )
         case SessionEnded():
-            report.session_ended.CopyFrom(
-                host_pb2.SessionEnded(
-                    session_id=body.session_id,
-                    exit_value=body.exit_value,
-                    signal=body.signal,
-                    run_time_us=body.run_time_us,
-                    lost=body.lost,
-                )
-            )
+            report.session_ended.CopyFrom(_session_ended(body))
         case DropAsked():
             report.drop_asked.CopyFrom(host_pb2.DropAsked(user=local_user(body.person)))
         case Footprint():
@@ -91,6 +98,38 @@ def encode_report(body: ReportBody, *, grant_id: str, at: int) -> bytes:
         case _ as never:
             assert_never(never)
     return report.SerializeToString()
+
+
+def _started(body: SessionStarted) -> host_pb2.SessionStarted:
+    return host_pb2.SessionStarted(
+        session_id=body.session_id,
+        user=local_user(body.person),
+        run_as_user=body.run_as_user,
+        argv=body.argv,
+        command=body.command,
+        cwd=body.cwd,
+        tty=body.tty,
+        standing=body.standing,
+        record=body.record,
+        environment=body.environment,
+        rows=body.rows,
+        columns=body.columns,
+    )
+
+
+def _session_ended(body: SessionEnded) -> host_pb2.SessionEnded:
+    return host_pb2.SessionEnded(
+        session_id=body.session_id,
+        exit_value=body.exit_value,
+        signal=body.signal,
+        run_time_us=body.run_time_us,
+        lost=body.lost,
+        chunks=body.chunks,
+        digest=body.digest,
+        output_bytes=body.output_bytes,
+        input_bytes=body.input_bytes,
+        incomplete=body.incomplete,
+    )
 
 
 def _footprint(body: Footprint) -> host_pb2.Footprint:
@@ -142,6 +181,16 @@ def parse_desired(message: host_pb2.DesiredState) -> DesiredState:
     if len({grant.grant_id for grant in grants}) != len(grants):
         raise Malformed("desired state names a grant twice")
     return DesiredState(message.generation, grants)
+
+
+def parse_orders(message: host_pb2.SessionOrders) -> tuple[SessionOrder, ...]:
+    """All that is ordered; what concerns something that is no session is refused, for half of it is not the whole."""
+    if any(not is_id(order.session_id, "ses") for order in message.orders):
+        raise Malformed("an order of the server names no session")
+    return tuple(
+        SessionOrder(order.session_id, order.watched, order.frozen, order.killed, safe(order.message, MAX_MESSAGE))
+        for order in message.orders
+    )
 
 
 def parse_enrolled(message: host_pb2.EnrollResponse) -> Enrolled:

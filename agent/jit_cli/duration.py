@@ -72,6 +72,13 @@ def instant(at_us: int) -> str:
     return time.strftime("%H:%M:%S %Z" if today else "%Y-%m-%d %H:%M:%S %Z", local)
 
 
+def brief(at_us: int) -> str:
+    """Return microseconds UTC as local time for a table, to the minute: `14:32` if it is today, else the date too."""
+    local = time.localtime(at_us // 1_000_000)
+    today = time.localtime()[:3] == local[:3]
+    return time.strftime("%H:%M" if today else "%Y-%m-%d %H:%M", local)
+
+
 def in_full(at_us: int) -> str:
     """Return microseconds UTC as local time that leaves no doubt: `Tue 2026-11-24 09:00:00 +0100 (CET)`."""
     return time.strftime("%a %Y-%m-%d %H:%M:%S %z (%Z)", time.localtime(at_us // 1_000_000))

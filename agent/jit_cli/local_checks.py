@@ -14,7 +14,7 @@ _ENROLMENT = ("/etc/jit/agent.toml", "/etc/jit/trust.json")
 _INCLUDE = "/etc/sudoers.d/zzz-jit"
 _TOOL_WITHIN_S = 5.0
 # Regular expressions in rules, and log servers, need this.
-_OLDEST_SUDO = (1, 9, 10)
+_OLDEST_SUDO = (1, 9, 12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def _include_line(root: str) -> Check:
 
 def sudo_variant(printed: str | None) -> Check:
     """Judge what `sudo -V` printed: the original sudo, new enough."""
-    fix = "install the distribution's package sudo, the original one, 1.9.10 or newer"
+    fix = "install the distribution's package sudo, the original one, 1.9.12 or newer"
     if not printed:
         return Check("sudo", False, f"{SUDO} cannot be run", fix)
     first = printed.splitlines()[0]

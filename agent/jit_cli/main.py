@@ -27,6 +27,7 @@ VERBS = {
     "extend": ("extend", "let a grant in force last longer"),
     "drop": ("drop", "give back a grant before its time is up"),
     "cancel": ("cancel", "take back a request nobody has decided yet"),
+    "log": ("log", "what I ran with sudo, and what was recorded of it"),
     "mfa": ("mfa", "enrol the second factor (one-time codes)"),
     "doctor": ("doctor", "find what is wrong on this host, and how to mend it"),
     "completion": ("completion", "print the completion script of a shell"),

@@ -21,7 +21,8 @@ _FILLERS = (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0)
 _SELECTORS = (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
 _INVISIBLE = frozenset(map(chr, _FILLERS + _SELECTORS))
 _COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
-_SYMBOLS = {"✔": "+", "✘": "x", "●": "*", "○": "o", "…": "...", "·": "-", "–": "-"}
+_SYMBOLS = {"✔": "+", "✘": "x", "●": "*", "○": "o", "…": "...", "·": "-", "–": "-", "×": "x"}
+_SYMBOLS |= {"├": "|", "└": "`", "─": "-"}
 _ASCII = str.maketrans(_SYMBOLS)
 
 

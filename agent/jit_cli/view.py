@@ -43,25 +43,25 @@ def live_block(live: Live, status: Status) -> None:
     who = run_as(live.run_as_user, live.run_as_group)
     out(Painted("●", "green"), " ", Painted(live.role, "bold"), f" on {status.host} as {who}")
     if grant is not None:
-        _row("Since", duration.since(grant.not_before))
+        row("Since", duration.since(grant.not_before))
     times = f", extended {plural(grant.extensions, 'time')}" if grant is not None and grant.extensions else ""
-    _row("Ends", f"{duration.until(live.until)}{times}")
+    row("Ends", f"{duration.until(live.until)}{times}")
     _lease(live, 0 if grant is None else grant.lease_s)
     if live.once:
-        _row("Once", "used; it ends with what runs" if live.used else "for one sudo; not used yet")
+        row("Once", "used; it ends with what runs" if live.used else "for one sudo; not used yet")
     if live.session:
-        _row("Session", f"only from login session {live.session}")
+        row("Session", f"only from login session {live.session}")
     if request is not None:
         if request.approved_by:
-            _row("Approved", f"by {all_of(request.approved_by)}")
+            row("Approved", f"by {all_of(request.approved_by)}")
         _reason(request)
-    _row("Allows", "everything" if live.commands == ("ALL",) else "; ".join(live.commands))
+    row("Allows", "everything" if live.commands == ("ALL",) else "; ".join(live.commands))
     if live.processes:
-        _row("Running", plural(live.processes, "process"))
+        row("Running", plural(live.processes, "process"))
     for extension in status.extensions_of(live):
-        _row("Extension", f"{how_long(extension)}; pending: {_need(extension)} ({extension.request_id})")
-    _row("Extend", f"jit extend {live.grant}")
-    _row("Give back", f"jit drop {live.grant}")
+        row("Extension", f"{how_long(extension)}; pending: {_need(extension)} ({extension.request_id})")
+    row("Extend", f"jit extend {live.grant}")
+    row("Give back", f"jit drop {live.grant}")
 
 
 def _lease(live: Live, lease_s: int) -> None:
@@ -69,7 +69,7 @@ def _lease(live: Live, lease_s: int) -> None:
     if live.not_after >= live.until and not lease_s:
         return
     after = f"{duration.words(lease_s)} after the server is last heard" if lease_s else "unless the server is heard"
-    _row("Lease", f"ends {after}: now {duration.until(live.not_after)}")
+    row("Lease", f"ends {after}: now {duration.until(live.not_after)}")
 
 
 def request_block(request: Request) -> None:
@@ -77,31 +77,31 @@ def request_block(request: Request) -> None:
     dot, colour = _DOTS.get(request.state, ("○", "dim"))
     who = run_as(request.ask["run_as_user"], request.ask["run_as_group"])
     out(Painted(dot, colour), " ", Painted(request.role, "bold"), f" on {request.host} as {who}: {standing(request)}")
-    _row("Request", request.request_id)
-    _row("Asked", f"{duration.since(request.created_at)}, for {how_long(request)}")
+    row("Request", request.request_id)
+    row("Asked", f"{duration.since(request.created_at)}, for {how_long(request)}")
     if request.extends:
-        _row("Grant", request.extends)
+        row("Grant", request.extends)
     if request.starts_at:
-        _row("Starts", f"{duration.in_full(request.starts_at)}{_in(request.starts_at)}")
+        row("Starts", f"{duration.in_full(request.starts_at)}{_in(request.starts_at)}")
     if request.once or request.this_session:
         narrow = [text for text, so in (("one sudo", request.once), ("one login session", request.this_session)) if so]
-        _row("Only", f"for {all_of(narrow)}")
+        row("Only", f"for {all_of(narrow)}")
     _reason(request)
     if request.ask["argv"]:
-        _row("Command", command_line(request))
+        row("Command", command_line(request))
     for decision in request.decisions:
         verdict = "yes" if decision.approved else "no"
         why = f': "{decision.reason}"' if decision.reason else ""
-        _row("Decided", f"{decision.by} said {verdict}{why}, {duration.since(decision.at)}")
+        row("Decided", f"{decision.by} said {verdict}{why}, {duration.since(decision.at)}")
     if request.grant is not None:
         for line in request.grant.leftovers:
-            _row("Left behind", line)
+            row("Left behind", line)
     if request.state == "pending":
-        _row("Needs", f"{_need(request)}; lapses {duration.until(request.lapses_at)}")
+        row("Needs", f"{_need(request)}; lapses {duration.until(request.lapses_at)}")
     if request.under_way:
-        _row("Wait", f"jit status -w {request.request_id}")
+        row("Wait", f"jit status -w {request.request_id}")
     if request.state == "pending" or request.scheduled:
-        _row("Take back", f"jit cancel {request.request_id}")
+        row("Take back", f"jit cancel {request.request_id}")
 
 
 def _need(request: Request) -> str:
@@ -114,7 +114,7 @@ def _in(at_us: int) -> str:
 
 def _reason(request: Request) -> None:
     if request.reason:
-        _row("Reason", f"{request.reason}{f' ({request.ticket})' if request.ticket else ''}")
+        row("Reason", f"{request.reason}{f' ({request.ticket})' if request.ticket else ''}")
 
 
 def how_long(request: Request) -> str:
@@ -165,5 +165,6 @@ def table(headings: list[str], rows: list[list[str]]) -> None:
         out(Painted(line, "bold") if row is headings else line)
 
 
-def _row(name: str, text: str) -> None:
+def row(name: str, text: str) -> None:
+    """One field of a block."""
     out(f"{name:>11}: ", text)

@@ -2,28 +2,34 @@
 
 import os
 import pwd
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from jit_enforcer import ceiling, closing, connection, gate, processes, sudoargs
 from jit_enforcer.errors import NotAdmitted
 from jit_enforcer.host import Host
 from jit_enforcer.ledger import Entry
+from jit_enforcer.recording import strictest
 
 _ARGV_LIMIT = 16_384
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """`grant` None: by a rule of the host's own, in no scope of ours."""
+    """`grant` None: by a rule of the host's own, in no scope of ours.  The last four are as in `Recording`."""
 
     grant: str | None
     uid: int
     user: str
     pid: int
+    argv: list[str]
+    record: str
+    required: bool
+    subcommands: bool
+    watch_s: int
 
 
-def admit(host: Host, client: tuple[str, int], server: tuple[str, int]) -> Admitted:
-    """Admit the sudo at the client's end of this connection.  Raises `Denied`."""
+def admit(host: Host, client: tuple[str, int], server: tuple[str, int], session: str) -> Admitted:
+    """Admit the sudo at the client's end of this connection, as this session.  Raises `Denied`."""
     inode = connection.inode(client, server)
     sudo = processes.holder(host.paths, inode)
     try:
@@ -31,7 +37,8 @@ def admit(host: Host, client: tuple[str, int], server: tuple[str, int]) -> Admit
             if processes.inspect(host.paths, sudo.pid, processes.sudo_binary()) != sudo:
                 raise NotAdmitted("the sudo process changed while it was looked at")
             try:
-                entry = _place(host, sudo)
+                entry = _place(host, sudo, session)
+                argv = _argv(host, sudo)
             except NotAdmitted as e:
                 e.told = _who(host, sudo)
                 raise
@@ -39,10 +46,11 @@ def admit(host: Host, client: tuple[str, int], server: tuple[str, int]) -> Admit
                 raise NotAdmitted("the sudo process is gone")
     except OSError as e:
         raise NotAdmitted("the sudo process is gone") from e
-    if entry is None:
-        return Admitted(None, sudo.uid, pwd.getpwuid(sudo.uid).pw_name, sudo.pid)
-    _remember(host, entry)
-    return Admitted(entry.grant.grant, sudo.uid, entry.grant.user, sudo.pid)
+    recording = strictest(other.grant for other in host.live() if other.grant.uid == sudo.uid)
+    grant, user = (entry.grant.grant, entry.grant.user) if entry else (None, pwd.getpwuid(sudo.uid).pw_name)
+    if entry:
+        _remember(host, entry)
+    return Admitted(grant, sudo.uid, user, sudo.pid, argv, **asdict(recording))
 
 
 def _remember(host: Host, entry: Entry) -> None:
@@ -61,14 +69,19 @@ def _who(host: Host, sudo: processes.Sudo) -> dict[str, object]:
         user = pwd.getpwuid(sudo.uid).pw_name
     except KeyError:
         return {}
+    return {"uid": sudo.uid, "user": user, "argv": _argv(host, sudo)}
+
+
+def _argv(host: Host, sudo: processes.Sudo) -> list[str]:
+    """What they typed, in an answer; empty if it is too long for one, or gone."""
     try:
-        argv = processes.command_line(host.paths, sudo.pid)
+        words = processes.command_line(host.paths, sudo.pid)
     except NotAdmitted:
-        argv = []
-    return {"uid": sudo.uid, "user": user, "argv": argv if sum(map(len, argv)) <= _ARGV_LIMIT else []}
+        return []
+    return words if sum(len(word) + 1 for word in words) <= _ARGV_LIMIT else []
 
 
-def _place(host: Host, sudo: processes.Sudo) -> Entry | None:
+def _place(host: Host, sudo: processes.Sudo, session: str) -> Entry | None:
     """Move sudo into the scope of its grant; returns what the ledger shall know of the grant from now on.
 
     None: by a rule of the host's own.  Raises `NotAdmitted`.
@@ -77,8 +90,8 @@ def _place(host: Host, sudo: processes.Sudo) -> Entry | None:
     if not live:
         raise NotAdmitted(f"uid {sudo.uid} has no live grant on this host")
     ask = sudoargs.parse(processes.command_line(host.paths, sudo.pid))
-    session = processes.audit(host.paths, sudo.pid, "sessionid")
-    shut = {entry.grant.grant: why for entry in live if (why := _shut(host, entry, session))}
+    login = processes.audit(host.paths, sudo.pid, "sessionid")
+    shut = {entry.grant.grant: why for entry in live if (why := _shut(host, entry, login))}
     folder = host.paths.proc / str(sudo.pid)
     chosen = gate.choose(ask, [entry.grant for entry in live if entry.grant.grant not in shut], process=folder)
     if chosen is None:
@@ -88,15 +101,15 @@ def _place(host: Host, sudo: processes.Sudo) -> Entry | None:
         return None
     entry = host.ledger.entries[chosen.grant]
     host.ensure_scope(entry)
-    host.scopes.admit(entry.scope, sudo.pid)
-    return replace(entry, used=entry.grant.once, sessions=tuple(sorted({*entry.sessions, session})))
+    host.scopes.admit(entry.scope, session, sudo.pid)
+    return replace(entry, used=entry.grant.once, sessions=tuple(sorted({*entry.sessions, login})))
 
 
-def _shut(host: Host, entry: Entry, session: int) -> str:
+def _shut(host: Host, entry: Entry, login: int) -> str:
     """Why this grant covers nothing now; empty if it may."""
     if entry.used:
         return "this grant was for one command, and that has been run"
-    if entry.grant.session not in (0, session):
+    if entry.grant.session not in (0, login):
         return "this grant is for another login session"
     if host.left_us(entry) <= closing.CLOSING_US:
         return "this grant is about to end"

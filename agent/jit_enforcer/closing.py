@@ -86,9 +86,10 @@ class LastMinutes:
 def hang_up(host: Host, scope: Scope) -> int:
     """Ask everything in the scope to end; sudo hands TERM on, and must not take HUP for its terminal's end.
 
-    Returns how many programs there were.
+    A frozen session could not hear it, and shall not run again: it is killed.  Returns how many programs there were.
     """
     programs = set(host.scopes.programs(scope))
+    host.scopes.kill_frozen(scope)
     for pid in host.scopes.processes(scope):
         signals = (signal.SIGHUP, signal.SIGTERM) if pid in programs else (signal.SIGTERM,)
         host.scopes.send(scope, pid, *signals)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any, Final
 
-from jit_enforcer import admission, applying, ending, strictjson, verify
+from jit_enforcer import admission, applying, ending, sessions, strictjson, verify
 from jit_enforcer.errors import Denied, Malformed, Unsafe
-from jit_enforcer.grant import GRANT_ID
+from jit_enforcer.grant import GRANT_ID, SESSION_ID
 from jit_enforcer.host import Host
 from jit_enforcer.ledger import Entry
 
@@ -37,9 +37,17 @@ def parse(untrusted_packet: bytes) -> Callable[[Host], Answer] | None:
             isinstance(grant, str) and GRANT_ID.fullmatch(grant) for grant in grants
         ):
             return lambda host: _sync(host, set(grants))
-        case {"op": "admit", "client": [*client], "server": [*server], **rest} if not rest:
+        case {"op": "admit", "client": [*client], "server": [*server], "session": str(session), **rest} if (
+            not rest and SESSION_ID.fullmatch(session)
+        ):
             ends = _loopback(client), _loopback(server)
-            return lambda host: {"ok": True, **asdict(admission.admit(host, *ends))}
+            return lambda host: {"ok": True, **asdict(admission.admit(host, *ends, session))}
+        case {"op": str(op), "session": str(session), "message": str(message), **rest} if (
+            not rest and op in sessions.ORDERS and SESSION_ID.fullmatch(session)
+        ):
+            if len(message) > sessions.LONGEST_MESSAGE:
+                raise Malformed(f"message of {len(message)} characters, limit {sessions.LONGEST_MESSAGE}")
+            return lambda host: {"ok": True, **sessions.ORDERS[op](host, session, message)}
         case {"op": "status", **rest} if not rest:
             return _status
         case {"op": "watch", **rest} if not rest:

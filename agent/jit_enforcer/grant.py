@@ -12,6 +12,7 @@ from jit_enforcer import strictjson
 from jit_enforcer.errors import Malformed
 
 GRANT_ID: Final = re.compile(r"gnt-[0-9a-hjkmnp-tv-z]{16}")
+SESSION_ID: Final = re.compile(r"ses-[0-9a-hjkmnp-tv-z]{16}")
 HOST_ID: Final = re.compile(r"hst-[0-9a-hjkmnp-tv-z]{16}")
 BOOT_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Bytes of a path that mean nothing to sudoers, fnmatch or a terminal.
@@ -22,6 +23,7 @@ RECORDINGS: Final = ("none", "events", "output", "input")
 _LAST_US: Final = 253_402_300_799_000_000
 _LAST_UID: Final = 2**32 - 2
 _LAST_SESSION: Final = 2**32 - 2
+_LONGEST_WATCH_S: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Grant:
     """Times are µs UTC; `remaining_s` counts from signing.  `record` is one of `RECORDINGS`, laxest first.
 
     `until` later than `not_after`: a lease, to be signed anew while the server is heard (SPEC 2.6).  `session`: the
-    audit session sudo must come from; 0 is any.
+    audit session sudo must come from; 0 is any.  `watch_s` 0: nobody needs to watch.
     """
 
     grant: str
@@ -51,6 +53,9 @@ class Grant:
     commands: tuple[Command, ...] | Literal["ALL"]
     shell: bool
     record: str
+    required: bool
+    subcommands: bool
+    watch_s: int
     role: str
     not_before: int
     not_after: int
@@ -136,6 +141,9 @@ def parse(untrusted: bytes) -> Grant:
         commands=commands,
         shell=shell,
         record=record,
+        required=_boolean("required", fields["required"]),
+        subcommands=_boolean("subcommands", fields["subcommands"]),
+        watch_s=_integer("watch_s", fields["watch_s"], 0, _LONGEST_WATCH_S),
         role=_text("role", fields["role"], 1, 128),
         not_before=_integer("not_before", fields["not_before"], 1, not_after),
         not_after=not_after,

@@ -49,6 +49,11 @@ class Host:
         if not self.unfinished():
             self.rules.sweep(older_than_s=60, now_s=time.time())
 
+    def sweep(self) -> None:
+        """Take away what sessions that are over left of themselves; not on the path of every sudo."""
+        for entry in self.live():
+            self.scopes.sweep(entry.scope)
+
     def ensure_scope(self, entry: Entry) -> None:
         """Make the scope anew if it is gone while the grant lives, or mend it.  Raises `Denied`."""
         if self.scopes.whole(entry.scope):

@@ -68,6 +68,7 @@ class Listener:
             ending.tick(self._host)
             if time.monotonic() >= self._look_for_used:
                 ending.end_used(self._host)
+                self._host.sweep()
                 self._look_for_used = time.monotonic() + ending.USED_EVERY_S
             self._lookout.look()
             self._host.rest()

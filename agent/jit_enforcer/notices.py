@@ -39,6 +39,12 @@ def ended(paths: Paths, grant: Grant, *, reason: str, stopped: int) -> None:
     _tell(paths, grant.uid, f"{_name(grant)} has ended{why or _WHY.get(reason, '')}{programs}")
 
 
+def said(paths: Paths, grant: Grant, message: str) -> None:
+    """What somebody has to say to the person; nothing, if it is empty."""
+    if message:
+        _tell(paths, grant.uid, f"{_name(grant)}: {message}")
+
+
 def _name(grant: Grant) -> str:
     return f"jit: {grant.role} on {os.uname().nodename}"
 

@@ -11,7 +11,7 @@ from typing import Any
 from jit_enforcer import programs, strictjson, sudoersfiles
 from jit_enforcer.errors import Denied, Unsafe, Unsuitable
 from jit_enforcer.paths import Paths
-from jit_enforcer.sudoers import STRICT
+from jit_enforcer.sudoers import STRICT, guarded
 
 
 class _Added(Unsuitable):
@@ -45,8 +45,10 @@ def check_whole(
         raise Unsuitable(f"Defaults{place} add to {e}, which grants need as it is: remove the +=") from None
     if not (_ends_with(found.get("Defaults", []), defaults) and _ends_with(found.get("User_Specs", []), rules)):
         raise Unsuitable(sudoersfiles.what_comes_later(paths) or "sudo does not read the rules of grants as written")
-    for entry in found.get("Defaults", []):
-        loosened = [name for name, value in entry["Options"].items() if STRICT.get(name, value) != value]
+    unchanged = guarded(ours["Options"] for ours in defaults)
+    others = found.get("Defaults", [])
+    for entry in others[: len(others) - len(defaults)]:
+        loosened = [name for name, value in entry["Options"].items() if unchanged.get(name, value) != value]
         if loosened and not all(_harmless(one, run_as_names, run_as_uids) for one in entry.get("Binding", [])):
             place = sudoersfiles.place_of(paths, loosened[0])
             raise Unsuitable(f"Defaults{place} change {loosened[0]}, which grants need as it is: remove them")

@@ -8,7 +8,7 @@ from jit_enforcer import parseback, programs, sudoersfiles
 from jit_enforcer.errors import Unsafe, Unsuitable
 from jit_enforcer.paths import Paths
 
-_OLDEST_SUDO: Final = (1, 9, 10)
+_OLDEST_SUDO: Final = (1, 9, 12)
 _OLDEST_SYSTEMD: Final = 252
 _OLDEST_KERNEL: Final = (5, 14)
 _LOG_PORT: Final = 843
@@ -104,7 +104,7 @@ def sudo_suitability(said: str) -> tuple[str, str]:
     if not found:
         return "", "sudo -V does not tell its version"
     if tuple(map(int, found.groups()[1:])) < _OLDEST_SUDO:
-        return found[1], f"sudo {found[1]} is too old: 1.9.10 or newer is needed"
+        return found[1], f"sudo {found[1]} is too old: 1.9.12 or newer is needed"
     return found[1], ""
 
 

@@ -14,6 +14,7 @@ from jit_enforcer.errors import Unsafe
 from jit_enforcer.grant import Grant
 from jit_enforcer.ledger import Entry
 from jit_enforcer.paths import Paths
+from jit_enforcer.recording import strictest
 
 _SESSION_ENV: Final = "XDG_SESSION_CLASS=none\n"
 
@@ -128,11 +129,8 @@ def _is_for_anything(grant: Grant) -> bool:
 
 def _defaults(uid: int, live: Sequence[Entry]) -> tuple[str, dict[str, Any]]:
     """The Defaults that the live grants of a user need, and what sudo must read in them."""
-    record_input = any(entry.grant.uid == uid and entry.grant.record == "input" for entry in live)
-    return (
-        sudoers.defaults(uid, record_input=record_input),
-        sudoers.expected_defaults(uid, record_input=record_input),
-    )
+    recording = strictest(entry.grant for entry in live if entry.grant.uid == uid)
+    return sudoers.defaults(uid, recording), sudoers.expected_defaults(uid, recording)
 
 
 def _content(path: Path) -> str | None:

@@ -1,24 +1,27 @@
 """A grant in the language of sudoers, and what sudo's own parser must make of it (DESIGN 5, REVIEW 3, S1, S12).
 
 Pure.  Users are written as numbers, the only form that no hostile name breaks out of.  Rule files hold rules only;
-what applies to the whole user stands in one file of Defaults, always the strict set.
+what applies to the whole user, what is recorded among it, stands in one file of Defaults: the strict set.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from jit_enforcer.accounts import RunAs
 from jit_enforcer.grant import Command, Grant
+from jit_enforcer.recording import Recording
+
+Options = dict[str, bool | str | list[str]]
 
 # Together these make sudo refuse when nobody answers on the log port, and keep `su -` inside the scope (REVIEW 1).
-STRICT: Final[dict[str, bool | str | list[str]]] = {
+STRICT: Final[Options] = {
     "log_servers": ["127.0.0.1:843"],
-    "log_server_timeout": "10",
     "ignore_logfile_errors": False,
     "ignore_iolog_errors": False,
     "log_allowed": True,
     "log_denied": True,
-    "log_output": True,
+    "log_passwords": False,
     "use_pty": True,
     "timestamp_timeout": "0",
     "passwd_timeout": "1",
@@ -28,22 +31,44 @@ STRICT: Final[dict[str, bool | str | list[str]]] = {
     "mail_no_user": False,
     "mail_no_perms": False,
 }
-# Keystrokes are recorded only where the role wants it, and passwords never.
-RECORD_INPUT: Final[dict[str, bool | str | list[str]]] = {"log_input": True, "log_passwords": False}
+# In seconds: how long sudo waits for an answer, and for the first who watches (SPEC 8.5).
+_PATIENCE: Final = "10"
+_PATIENCE_OF_WATCHED: Final = "300"
+# What Defaults by these names are made of.
+_PARTS: Final = {"log_output": ("log_stdout", "log_stderr", "log_ttyout"), "log_input": ("log_stdin", "log_ttyin")}
 
 
-def settings(*, record_input: bool) -> dict[str, bool | str | list[str]]:
-    return STRICT | RECORD_INPUT if record_input else STRICT
+def settings(recording: Recording) -> Options:
+    """Below 1.9.18 sudo tells how a command ended only if it logs something of it (REVIEW 15): of all it could, errors
+    written to a pipe are the least, and on a terminal they are nothing.  The agent drops what is not to be kept.
+    """
+    return STRICT | {
+        "log_server_timeout": _PATIENCE_OF_WATCHED if recording.watch_s else _PATIENCE,
+        "log_output": recording.record in ("output", "input"),
+        "log_stderr": True,  # after log_output, which sets it too
+        "log_input": recording.record == "input",
+        "log_subcmds": recording.subcommands,
+    }
+
+
+def guarded(applied: Iterable[Options]) -> Options:
+    """What Defaults of the host's own must leave as it is, or must not set, while these settings apply.
+
+    More than is needed may be recorded, and output always must be: a grant that needs it may come.
+    """
+    recorded = {"log_output"}.union(*({name for name, value in one.items() if value is True} for one in applied))
+    recorded |= {part for name in recorded for part in _PARTS.get(name, ())}
+    return STRICT | {"log_server_timeout": _PATIENCE} | dict.fromkeys(sorted(recorded), True)
 
 
 def defaults_name(uid: int) -> str:
     return f"uid-{uid}"
 
 
-def defaults(uid: int, *, record_input: bool) -> str:
+def defaults(uid: int, recording: Recording) -> str:
     """The Defaults of one user."""
     words = []
-    for name, value in settings(record_input=record_input).items():
+    for name, value in settings(recording).items():
         match value:
             case bool():
                 words.append(name if value else f"!{name}")
@@ -54,9 +79,9 @@ def defaults(uid: int, *, record_input: bool) -> str:
     return f"Defaults:#{uid} {', '.join(words)}\n"
 
 
-def expected_defaults(uid: int, *, record_input: bool) -> dict[str, Any]:
+def expected_defaults(uid: int, recording: Recording) -> dict[str, Any]:
     """`defaults` as cvtsudoers must show it once its options are merged."""
-    return {"Binding": [{"userid": uid}], "Options": settings(record_input=record_input)}
+    return {"Binding": [{"userid": uid}], "Options": settings(recording)}
 
 
 def not_after(grant: Grant) -> str:
@@ -67,9 +92,8 @@ def not_after(grant: Grant) -> str:
 def rule(grant: Grant, run_as: RunAs) -> str:
     """The rule of one grant."""
     target = f"#{run_as.uid}" if run_as.gid is None else f"#{run_as.uid}:#{run_as.gid}"
-    tags = "NOPASSWD:NOSETENV:LOG_INPUT:LOG_OUTPUT:" if grant.record == "input" else "NOPASSWD:NOSETENV:LOG_OUTPUT:"
     words = ["ALL"] if grant.commands == "ALL" else [_spelled(command, _WRITTEN) for command in grant.commands]
-    return f"#{grant.uid} ALL=({target}) NOTAFTER={not_after(grant)} {tags} {', '.join(words)}\n"
+    return f"#{grant.uid} ALL=({target}) NOTAFTER={not_after(grant)} NOPASSWD:NOSETENV: {', '.join(words)}\n"
 
 
 def expected_rule(grant: Grant, run_as: RunAs) -> dict[str, Any]:
@@ -77,9 +101,7 @@ def expected_rule(grant: Grant, run_as: RunAs) -> dict[str, Any]:
     spec: dict[str, Any] = {"runasusers": [{"userid": run_as.uid}]}
     if run_as.gid is not None:
         spec["runasgroups"] = [{"usergroup": f"#{run_as.gid}"}]
-    spec["Options"] = {"notafter": not_after(grant), "authenticate": False, "setenv": False, "log_output": True}
-    if grant.record == "input":
-        spec["Options"]["log_input"] = True
+    spec["Options"] = {"notafter": not_after(grant), "authenticate": False, "setenv": False}
     words = ["ALL"] if grant.commands == "ALL" else [_spelled(command, _UNDERSTOOD) for command in grant.commands]
     spec["Commands"] = [{"command": word} for word in words]
     return {"User_List": [{"userid": grant.uid}], "Host_List": [{"hostname": "ALL"}], "Cmnd_Specs": [spec]}

@@ -5,7 +5,7 @@ _jit()
     local cur prev words cword
     _init_completion || return
 
-    local verbs="sudo request status ls extend drop cancel mfa doctor completion version help"
+    local verbs="sudo request status ls extend drop cancel log mfa doctor completion version help"
     if ((cword == 1)); then
         COMPREPLY=($(compgen -W "$verbs --help --version" -- "$cur"))
         return
@@ -53,6 +53,7 @@ _jit()
             COMPREPLY=($(compgen -W "sudo extended" -- "$cur"))
             return
             ;;
+        log,-n | log,--number) return ;;
         *,-*[mtd] | *,--reason | *,--ticket | *,--duration | *,--otp | *,--token | *,--at)
             return
             ;;
@@ -70,6 +71,7 @@ _jit()
         status) COMPREPLY=($(compgen -W "$(jit status -o name 2>/dev/null) --all --wait --prompt --output --help" -- "$cur")) ;;
         drop) COMPREPLY=($(compgen -W "$(jit status -o name 2>/dev/null | grep ^gnt-) --all --output --help" -- "$cur")) ;;
         cancel) COMPREPLY=($(compgen -W "$(jit status -o name 2>/dev/null | grep ^req-) --output --help" -- "$cur")) ;;
+        log) COMPREPLY=($(compgen -W "$(jit log -o name 2>/dev/null) --number --output --help" -- "$cur")) ;;
         mfa) COMPREPLY=($(compgen -W "enroll --token --otp --help" -- "$cur")) ;;
         ls | doctor) COMPREPLY=($(compgen -W "--output --help" -- "$cur")) ;;
         completion) COMPREPLY=($(compgen -W "bash zsh fish" -- "$cur")) ;;

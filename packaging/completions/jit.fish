@@ -17,6 +17,7 @@ complete -c jit -n __jit_needs_verb -a ls -d 'What I may ask for here'
 complete -c jit -n __jit_needs_verb -a extend -d 'Let a grant in force last longer'
 complete -c jit -n __jit_needs_verb -a drop -d 'Give back a grant'
 complete -c jit -n __jit_needs_verb -a cancel -d 'Take back a request'
+complete -c jit -n __jit_needs_verb -a log -d 'What I ran with sudo'
 complete -c jit -n __jit_needs_verb -a mfa -d 'Enrol the second factor'
 complete -c jit -n __jit_needs_verb -a doctor -d 'Find what is wrong on this host'
 complete -c jit -n __jit_needs_verb -a completion -d 'Print a completion script'
@@ -49,8 +50,10 @@ complete -c jit -n '__jit_verb status' -l prompt -d 'One line for a shell prompt
 complete -c jit -n '__jit_verb status drop' -s a -l all -d All
 complete -c jit -n '__jit_verb extend drop' -a '(jit status -o name 2>/dev/null | string match "gnt-*")'
 complete -c jit -n '__jit_verb cancel' -a '(jit status -o name 2>/dev/null | string match "req-*")'
+complete -c jit -n '__jit_verb log' -a '(jit log -o name 2>/dev/null)'
+complete -c jit -n '__jit_verb log' -s n -l number -x -d 'So many sessions'
 complete -c jit -n '__jit_verb mfa' -a enroll
 complete -c jit -n '__jit_verb mfa' -l token -x -d 'The one-time token'
-complete -c jit -n '__jit_verb request status ls extend drop cancel doctor' -s o -l output -x -a 'json name' -d Format
+complete -c jit -n '__jit_verb request status ls extend drop cancel log doctor' -s o -l output -x -a 'json name' -d Format
 complete -c jit -n '__jit_verb completion' -a 'bash zsh fish'
-complete -c jit -n '__jit_verb help' -a 'sudo request status ls extend drop cancel mfa doctor completion'
+complete -c jit -n '__jit_verb help' -a 'sudo request status ls extend drop cancel log mfa doctor completion'

@@ -18,6 +18,7 @@ _jit() {
     'extend:let a grant in force last longer'
     'drop:give back a grant before its time is up'
     'cancel:take back a request nobody has decided yet'
+    'log:what I ran with sudo, and what was recorded of it'
     'mfa:enrol the second factor'
     'doctor:find what is wrong on this host'
     'completion:print the completion script of a shell'
@@ -71,6 +72,7 @@ _jit() {
       ;;
     drop) _arguments -s '(-a --all)'{-a,--all}'[all my grants]' $output ':grant: _jit_names status gnt-' ;;
     cancel) _arguments $output ':request: _jit_names status req-' ;;
+    log) _arguments -s '(-n --number)'{-n,--number=}'[so many sessions]:number: ' $output ':session: _jit_names log ""' ;;
     mfa) _arguments ':what:(enroll)' '--token=[the one-time token]:token: ' '--otp=[a one-time code]:code: ' ;;
     ls | doctor) _arguments $output ;;
     completion) _arguments ':shell:(bash zsh fish)' ;;

@@ -40,6 +40,7 @@ PACKAGES = {
         "systemd-sysv",
         "tmux",
         "util-linux",
+        "vim-tiny",
         "zsh",
     ],
     "build": [

@@ -7,17 +7,19 @@ raises `CtlError`; see `channel` for the codes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Self, TypeVar
 
 import grpc
 
-from jit_protos.v1 import admin_pb2, audit_pb2, people_pb2
+from jit_protos.v1 import admin_pb2, audit_pb2, people_pb2, sessions_pb2
 from jit_protos.v1.admin_pb2_grpc import AdminServiceStub
 from jit_protos.v1.audit_pb2_grpc import AuditServiceStub
 from jit_protos.v1.people_pb2_grpc import PeopleServiceStub
+from jit_protos.v1.sessions_pb2_grpc import SessionServiceStub
 
-from . import channel, model, state, times, wire
+from . import channel, model, session_model, session_wire, state, times, wire
 from .errors import CtlError
 
 Answer = TypeVar("Answer")
@@ -33,6 +35,7 @@ class Server:
         self._people = PeopleServiceStub(connection)
         self._admin = AdminServiceStub(connection)
         self._audit = AuditServiceStub(connection)
+        self._sessions = SessionServiceStub(connection)
 
     @classmethod
     def of_session(cls, timeout: float) -> Self:
@@ -129,6 +132,52 @@ class Server:
         """What matters most first."""
         answer = self._call(lambda: self._people.ListAlerts(people_pb2.ListAlertsRequest(), timeout=self._timeout))
         return [wire.alert(message) for message in answer.alerts]
+
+    # Sessions
+
+    def sessions(self, wanted: session_model.SessionFilter, limit: int) -> tuple[list[session_model.Session], bool]:
+        """Newest first, and whether there are more."""
+        query = session_wire.query(wanted, limit)
+        answer = self._call(lambda: self._sessions.ListSessions(query, timeout=self._timeout))
+        return [session_wire.session(message) for message in answer.sessions], answer.truncated
+
+    def session(self, ref: str) -> session_model.SessionDetails:
+        query = sessions_pb2.SessionRef(session_id=ref)
+        return session_wire.details(self._call(lambda: self._sessions.GetSession(query, timeout=self._timeout)))
+
+    def control_session(self, ref: str, act: str, reason: str) -> session_model.Session:
+        """`act` is freeze, thaw or kill."""
+        order = sessions_pb2.ControlSessionRequest(session_id=ref, act=act, reason=reason)
+        return session_wire.session(self._call(lambda: self._sessions.ControlSession(order, timeout=self._timeout)))
+
+    def recording(
+        self, session_id: str, *, first_chunk: int = 0, watch: bool = False
+    ) -> Iterator[session_model.Session | session_model.Piece]:
+        """Pieces of chunks in their order, and the session whenever it changes; with `watch` until it ends.
+
+        Whoever reads with `watch` is a watcher until the iterator is closed or left.
+        """
+        query = sessions_pb2.ReadRecordingRequest(session_id=session_id, first_chunk=first_chunk, watch=watch)
+        with channel.told(self.name):
+            call = self._sessions.ReadRecording(query)
+            try:
+                for message in call:
+                    yield session_wire.news(message)
+            finally:
+                call.cancel()
+
+    def verify_recordings(
+        self, session_id: str, since: datetime | None, until: datetime | None
+    ) -> Iterator[session_model.Verdict]:
+        """No session: every one that was recorded in [since, until)."""
+        query = sessions_pb2.VerifyRecordingsRequest(
+            session_id=session_id,
+            since=times.to_us(since) if since else 0,
+            until=times.to_us(until) if until else 0,
+        )
+        with channel.told(self.name):
+            for message in self._sessions.VerifyRecordings(query):
+                yield session_wire.verdict(message)
 
     # Administration
 

@@ -13,7 +13,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from .errors import CtlError
-from .safe import safe
+from .safe import safe, shell_line
+from .session_model import SessionFilter
 
 if TYPE_CHECKING:
     from .client import Server
@@ -42,6 +43,16 @@ def request_ids(context: click.Context, parameter: click.Parameter, incomplete: 
 def grant_ids(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     return _suggest(
         incomplete, lambda server: [(g.grant_id, f"{g.user} on {g.host}: {g.role}") for g in server.grants((), 100)]
+    )
+
+
+def session_ids(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return _suggest(
+        incomplete,
+        lambda server: [
+            (s.session_id, f"{s.user} on {s.host}: {shell_line(s.argv)}")
+            for s in server.sessions(SessionFilter(), 100)[0]
+        ],
     )
 
 

@@ -25,6 +25,7 @@ _COMMANDS = {
     "mfa": ("jit_ctl.commands.mfa:mfa", "Your second factor."),
     "requests": ("jit_ctl.commands.requests:requests", "See and decide requests."),
     "grants": ("jit_ctl.commands.grants:grants", "See and end grants."),
+    "sessions": ("jit_ctl.commands.sessions:sessions", "See, replay and stop what runs under sudo."),
     "lock": ("jit_ctl.commands.locks:lock", "Lock a person, a host or a role, at once."),
     "unlock": ("jit_ctl.commands.locks:unlock", "Lift locks."),
     "locks": ("jit_ctl.commands.locks:locks", "See locks."),
@@ -44,7 +45,7 @@ _COMMANDS = {
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 def cli() -> None:
-    """Just-in-time sudo: see and decide requests, run the fleet, read the audit log."""
+    """Just-in-time sudo: see and decide requests, watch sessions, run the fleet, read the audit log."""
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

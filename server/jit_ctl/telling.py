@@ -111,6 +111,20 @@ def _unlocked(said: Details) -> str:
     return f"{said['lock']}: {said['reason']}"
 
 
+def _ordered(said: Details) -> str:
+    if said["done"]:
+        return "done by the host" if said["why"] == "order" else f"by the host: {said['why']}"
+    return f"ordered: {said['reason']}"
+
+
+def _rejected(said: Details) -> str:
+    return f"{said['command_line']}: {said['reason']}"
+
+
+def _stored(said: Details) -> str:
+    return f"{said['session']}: {said['chunks']} chunks, {said['bytes']} bytes, digest {said['digest']}"
+
+
 _WORDS: Mapping[str, Callable[[Details], str]] = {
     "request.created": _asked,
     "request.refused": lambda said: str(said["why"]),
@@ -129,4 +143,14 @@ _WORDS: Mapping[str, Callable[[Details], str]] = {
     "lock.lifted": _unlocked,
     "session.started": _ran,
     "session.ended": _exited,
+    "session.rejected": _rejected,
+    "session.waiting": lambda said: f"{said['command_line']}, until somebody watches",
+    "session.frozen": _ordered,
+    "session.thawed": _ordered,
+    "session.killed": _ordered,
+    "session.watched": lambda said: str(said["session"]),
+    "session.replayed": lambda said: str(said["session"]),
+    "recording.stored": _stored,
+    "recording.deleted": _stored,
+    "recording.damaged": lambda said: f"{said['session']}: {said['why']}",
 }

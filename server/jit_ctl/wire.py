@@ -29,7 +29,7 @@ _GRANT_NUMBERS: dict[model.GrantState, common_pb2.GrantState.ValueType] = {
 }
 
 
-def _malformed(what: str) -> CtlError:
+def malformed(what: str) -> CtlError:
     return CtlError(
         "failed",
         f"the server's answer is not understood: {what}",
@@ -37,22 +37,22 @@ def _malformed(what: str) -> CtlError:
     )
 
 
-def _time(us: int, field: str) -> datetime:
+def instant(us: int, field: str) -> datetime:
     if us <= 0:
-        raise _malformed(f"no {field}")
+        raise malformed(f"no {field}")
     try:
         return times.from_us(us)
     except ValueError:
-        raise _malformed(f"{field} is out of range") from None
+        raise malformed(f"{field} is out of range") from None
 
 
-def _time_or_none(us: int, field: str) -> datetime | None:
-    return _time(us, field) if us else None
+def instant_or_none(us: int, field: str) -> datetime | None:
+    return instant(us, field) if us else None
 
 
-def _text(text: str, field: str) -> str:
+def required(text: str, field: str) -> str:
     if not text:
-        raise _malformed(f"no {field}")
+        raise malformed(f"no {field}")
     return text
 
 
@@ -66,20 +66,20 @@ def grant_state_number(state: model.GrantState) -> common_pb2.GrantState.ValueTy
 
 def grant(message: common_pb2.Grant) -> model.Grant:
     if message.state not in _GRANT_STATES:
-        raise _malformed(f"grant state {message.state}")
+        raise malformed(f"grant state {message.state}")
     return model.Grant(
-        grant_id=_text(message.grant_id, "grant_id"),
+        grant_id=required(message.grant_id, "grant_id"),
         request_id=message.request_id,
-        user=_text(message.user, "user"),
-        host=_text(message.host, "host"),
+        user=required(message.user, "user"),
+        host=required(message.host, "host"),
         role=message.role,
         run_as_user=message.run_as_user,
         run_as_group=message.run_as_group,
         commands=tuple(message.commands),
         state=_GRANT_STATES[message.state],
-        not_before=_time(message.not_before, "not_before"),
-        not_after=_time(message.not_after, "not_after"),
-        ended_at=_time_or_none(message.ended_at, "ended_at"),
+        not_before=instant(message.not_before, "not_before"),
+        not_after=instant(message.not_after, "not_after"),
+        ended_at=instant_or_none(message.ended_at, "ended_at"),
         end_reason=message.end_reason,
         end_confirmed=message.end_confirmed,
         reason=message.reason,
@@ -88,7 +88,7 @@ def grant(message: common_pb2.Grant) -> model.Grant:
         this_session=message.this_session,
         lease_s=message.lease_s,
         extensions=message.extensions,
-        unconfirmed_at=_time_or_none(message.unconfirmed_at, "unconfirmed_at"),
+        unconfirmed_at=instant_or_none(message.unconfirmed_at, "unconfirmed_at"),
         leftovers=tuple(message.leftovers),
     )
 
@@ -96,7 +96,7 @@ def grant(message: common_pb2.Grant) -> model.Grant:
 def _ask(message: common_pb2.Ask) -> model.Ask:
     return model.Ask(
         argv=tuple(message.argv),
-        run_as_user=_text(message.run_as_user, "run_as_user"),
+        run_as_user=required(message.run_as_user, "run_as_user"),
         run_as_group=message.run_as_group,
         shell=message.shell,
         login=message.login,
@@ -106,30 +106,30 @@ def _ask(message: common_pb2.Ask) -> model.Ask:
 
 def _decision(message: common_pb2.Decision) -> model.Decision:
     return model.Decision(
-        by=_text(message.by, "by"),
+        by=required(message.by, "by"),
         approved=message.approved,
         reason=message.reason,
-        at=_time(message.at, "at"),
+        at=instant(message.at, "at"),
     )
 
 
 def request(message: common_pb2.Request) -> model.Request:
     if message.state not in _REQUEST_STATES:
-        raise _malformed(f"request state {message.state}")
+        raise malformed(f"request state {message.state}")
     if not message.HasField("ask"):
-        raise _malformed("no ask")
+        raise malformed("no ask")
     return model.Request(
-        request_id=_text(message.request_id, "request_id"),
-        user=_text(message.user, "user"),
-        host=_text(message.host, "host"),
-        role=_text(message.role, "role"),
+        request_id=required(message.request_id, "request_id"),
+        user=required(message.user, "user"),
+        host=required(message.host, "host"),
+        role=required(message.role, "role"),
         ask=_ask(message.ask),
         reason=message.reason,
         ticket=message.ticket,
         duration_s=message.duration_s,
         state=_REQUEST_STATES[message.state],
-        created_at=_time(message.created_at, "created_at"),
-        lapses_at=_time_or_none(message.lapses_at, "lapses_at"),
+        created_at=instant(message.created_at, "created_at"),
+        lapses_at=instant_or_none(message.lapses_at, "lapses_at"),
         approvals_needed=message.approvals_needed,
         approvers=tuple(message.approvers),
         decisions=tuple(map(_decision, message.decisions)),
@@ -138,23 +138,23 @@ def request(message: common_pb2.Request) -> model.Request:
         mfa_passed=message.mfa_passed,
         once=message.once,
         this_session=message.this_session,
-        starts_at=_time_or_none(message.starts_at, "starts_at"),
+        starts_at=instant_or_none(message.starts_at, "starts_at"),
         extends=message.extends,
-        extends_to=_time_or_none(message.extends_to, "extends_to"),
+        extends_to=instant_or_none(message.extends_to, "extends_to"),
         past_max_s=message.past_max_s,
     )
 
 
 def lock(message: people_pb2.Lock) -> model.Lock:
     return model.Lock(
-        lock_id=_text(message.lock_id, "lock_id"),
-        kind=_text(message.kind, "kind"),
-        target=_text(message.target, "target"),
+        lock_id=required(message.lock_id, "lock_id"),
+        kind=required(message.kind, "kind"),
+        target=required(message.target, "target"),
         reason=message.reason,
-        created_by=_text(message.created_by, "created_by"),
-        created_at=_time(message.created_at, "created_at"),
-        expires_at=_time_or_none(message.expires_at, "expires_at"),
-        lifted_at=_time_or_none(message.lifted_at, "lifted_at"),
+        created_by=required(message.created_by, "created_by"),
+        created_at=instant(message.created_at, "created_at"),
+        expires_at=instant_or_none(message.expires_at, "expires_at"),
+        lifted_at=instant_or_none(message.lifted_at, "lifted_at"),
         lifted_by=message.lifted_by,
         grants_ended=message.grants_ended,
         requests_cancelled=message.requests_cancelled,
@@ -164,48 +164,48 @@ def lock(message: people_pb2.Lock) -> model.Lock:
 def alert(message: people_pb2.Alert) -> model.Alert:
     # A kind this jitctl does not know is shown: what is the matter must not be hidden.
     return model.Alert(
-        kind=_text(message.kind, "kind"),
-        since=_time(message.since, "since"),
+        kind=required(message.kind, "kind"),
+        since=instant(message.since, "since"),
         host=message.host,
         user=message.user,
         role=message.role,
         grant_id=message.grant_id,
-        message=_text(message.message, "message"),
+        message=required(message.message, "message"),
     )
 
 
 def who_am_i(message: people_pb2.WhoAmIResponse) -> model.WhoAmI:
     return model.WhoAmI(
-        user_id=_text(message.user_id, "user_id"),
-        name=_text(message.name, "name"),
+        user_id=required(message.user_id, "user_id"),
+        name=required(message.name, "name"),
         duties=tuple(message.duties),
         groups=tuple(message.groups),
         approver_of=tuple(message.approver_of),
-        expires_at=_time(message.expires_at, "expires_at"),
+        expires_at=instant(message.expires_at, "expires_at"),
         mfa_enrolled=message.mfa_enrolled,
     )
 
 
 def login(message: people_pb2.LoginResponse) -> model.Login:
     return model.Login(
-        certificate=_text(message.certificate, "certificate"),
-        ca=_text(message.ca, "ca"),
-        expires_at=_time(message.expires_at, "expires_at"),
-        server=_text(message.server, "server"),
+        certificate=required(message.certificate, "certificate"),
+        ca=required(message.ca, "ca"),
+        expires_at=instant(message.expires_at, "expires_at"),
+        server=required(message.server, "server"),
     )
 
 
 def totp_offer(message: common_pb2.TotpOffer) -> model.TotpOffer:
-    return model.TotpOffer(uri=_text(message.uri, "uri"), qr=tuple(message.qr))
+    return model.TotpOffer(uri=required(message.uri, "uri"), qr=tuple(message.qr))
 
 
 def host(message: admin_pb2.Host) -> model.Host:
     return model.Host(
-        host_id=_text(message.host_id, "host_id"),
-        name=_text(message.name, "name"),
+        host_id=required(message.host_id, "host_id"),
+        name=required(message.name, "name"),
         labels=dict(sorted(message.labels.items())),
-        enrolled_at=_time_or_none(message.enrolled_at, "enrolled_at"),
-        last_seen=_time_or_none(message.last_seen, "last_seen"),
+        enrolled_at=instant_or_none(message.enrolled_at, "enrolled_at"),
+        last_seen=instant_or_none(message.last_seen, "last_seen"),
         connected=message.connected,
         agent_version=message.agent_version,
         sudo_version=message.sudo_version,
@@ -217,31 +217,31 @@ def host(message: admin_pb2.Host) -> model.Host:
 
 def enroll_token(message: admin_pb2.CreateEnrollTokenResponse) -> model.EnrollToken:
     return model.EnrollToken(
-        token=_text(message.token, "token"),
-        expires_at=_time(message.expires_at, "expires_at"),
-        bootstrap=_text(message.bootstrap, "bootstrap"),
-        ca_fingerprint=_text(message.ca_fingerprint, "ca_fingerprint"),
+        token=required(message.token, "token"),
+        expires_at=instant(message.expires_at, "expires_at"),
+        bootstrap=required(message.bootstrap, "bootstrap"),
+        ca_fingerprint=required(message.ca_fingerprint, "ca_fingerprint"),
     )
 
 
 def user(message: admin_pb2.User) -> model.User:
     return model.User(
-        user_id=_text(message.user_id, "user_id"),
-        name=_text(message.name, "name"),
+        user_id=required(message.user_id, "user_id"),
+        name=required(message.name, "name"),
         account=message.account,
         duties=tuple(message.duties),
         groups=tuple(message.groups),
         mfa_enrolled=message.mfa_enrolled,
         disabled=message.disabled,
-        created_at=_time(message.created_at, "created_at"),
+        created_at=instant(message.created_at, "created_at"),
     )
 
 
 def user_with_token(message: admin_pb2.CreateUserResponse) -> model.UserWithToken:
     return model.UserWithToken(
         user=user(message.user),
-        mfa_token=_text(message.mfa_token, "mfa_token"),
-        mfa_token_expires_at=_time(message.mfa_token_expires_at, "mfa_token_expires_at"),
+        mfa_token=required(message.mfa_token, "mfa_token"),
+        mfa_token_expires_at=instant(message.mfa_token_expires_at, "mfa_token_expires_at"),
     )
 
 
@@ -251,8 +251,8 @@ def policy_report(message: admin_pb2.PolicyReport) -> model.PolicyReport:
             file=finding.file,
             line=finding.line,
             column=finding.column,
-            severity=_text(finding.severity, "severity"),
-            message=_text(finding.message, "message"),
+            severity=required(finding.severity, "severity"),
+            message=required(finding.message, "message"),
         )
         for finding in message.findings
     )
@@ -264,7 +264,7 @@ def policy(message: admin_pb2.ShowPolicyResponse) -> model.Policy:
         version=message.version,
         files=tuple(model.PolicyFile(file.name, file.text) for file in message.policy.files),
         applied_by=message.applied_by,
-        applied_at=_time(message.applied_at, "applied_at"),
+        applied_at=instant(message.applied_at, "applied_at"),
     )
 
 
@@ -279,11 +279,11 @@ def _details(text: str) -> dict[str, Any]:
 
 def event(message: audit_pb2.Event) -> model.Event:
     if message.sequence == 0:
-        raise _malformed("no sequence")
+        raise malformed("no sequence")
     return model.Event(
         sequence=message.sequence,
-        at=_time(message.at, "at"),
-        kind=_text(message.kind, "kind"),
+        at=instant(message.at, "at"),
+        kind=required(message.kind, "kind"),
         actor=message.actor,
         user=message.user,
         host=message.host,

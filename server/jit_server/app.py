@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from jit_server.adapters.changes import InProcessChanges
+from jit_server.adapters.objects import LocalObjects
 from jit_server.adapters.policy_yaml import YamlPolicyParser
 from jit_server.adapters.sql import SqlStore, migrate
 from jit_server.adapters.state_directory import StateDirectory, StateError
@@ -29,11 +30,15 @@ from jit_server.rpc.host_session import HostSessions
 from jit_server.rpc.identity import Admission, Gate
 from jit_server.rpc.people_service import PeopleService
 from jit_server.rpc.rate_limit import RateLimiter
+from jit_server.rpc.recording_calls import RecordingCalls
+from jit_server.rpc.recording_uploads import RecordingUploads
 from jit_server.rpc.server import BOOTSTRAP, GRACE_S, MUTUAL, Listener
+from jit_server.rpc.session_service import SessionService
 from jit_server.rpc.tls import ServerCertificate
 from jit_server.services import Ports, Services, compose
 
 TICK_S = 1.0
+RETENTION_S = 60.0
 RENEWAL_CHECK_S = 3_600.0
 
 _log = logging.getLogger(__name__)
@@ -74,6 +79,8 @@ class App:
         changes = InProcessChanges()
         store = SqlStore(self._config.database, changes)
         stack.push_async_callback(store.close)
+        objects = LocalObjects(self._config.recordings, self._clock)
+        stack.callback(objects.close)
         services = compose(
             Ports(
                 store=store,
@@ -84,6 +91,7 @@ class App:
                 secret_box=keys.secret_box,
                 totp=PyotpTotp(self._config.issuer),
                 policy_parser=YamlPolicyParser(),
+                objects=objects,
             )
         )
         gate = Gate(RateLimiter(time.monotonic))
@@ -98,7 +106,8 @@ class App:
         advertised = str(Address(name, mutual.port))
         advertised_bootstrap = str(Address(name, bootstrap.port))
         sessions = HostSessions(services, changes, self._clock)
-        mutual.add(HostService(services, changes, sessions).service(admission))
+        mutual.add(HostService(services, changes, sessions, RecordingUploads(services)).service(admission))
+        mutual.add(SessionService(services, RecordingCalls(services, changes, self._clock)).service(admission))
         mutual.add(PeopleService(services, changes, self._clock).service(admission))
         mutual.add(AuditService(services, changes, self._clock).service(admission))
         mutual.add(AdminService(services, advertised_bootstrap, keys.authority.fingerprint()).service(admission))
@@ -122,6 +131,8 @@ class App:
             ("starts", TICK_S, services.starting.start_due),
             ("grants", TICK_S, _regularly(services.grants.expire)),
             ("locks", TICK_S, _regularly(services.locks.expire)),
+            ("recordings", RETENTION_S, services.retention.expire),
+            ("objects", RETENTION_S, _regularly(services.retention.sweep)),
             ("certificate", RENEWAL_CHECK_S, _regularly(renew)),
         )
         for what, interval_s, act in timers:

@@ -57,6 +57,7 @@ class Config:
 
     state: Path
     database: str
+    recordings: Path
     listen: Address
     listen_bootstrap: Address
     advertise: str
@@ -124,6 +125,7 @@ def parse(untrusted_values: dict[str, object]) -> Config:
         return Config(
             state=Path(model.state),
             database=database_url(model.database, Path(model.state)),
+            recordings=Path(model.recordings or f"{model.state}/recordings"),
             listen=Address.parse(model.listen),
             listen_bootstrap=Address.parse(model.listen_bootstrap),
             advertise=model.advertise,
@@ -156,6 +158,10 @@ def _absolute(text: str) -> str:
     return text
 
 
+def _absolute_if_given(text: str) -> str:
+    return text and _absolute(text)
+
+
 def _advertised(text: str) -> str:
     if text and not is_host_name(text):
         raise ValueError(f"{text!r} is neither a host name nor an IP address")
@@ -174,6 +180,7 @@ class _Model(BaseModel):
 
     state: Annotated[str, AfterValidator(_absolute)] = str(DEFAULT_STATE)
     database: Annotated[str, AfterValidator(_database)] = ""
+    recordings: Annotated[str, AfterValidator(_absolute_if_given)] = ""
     listen: Annotated[str, AfterValidator(_address)] = f"[::]:{DEFAULT_PORT}"
     listen_bootstrap: Annotated[str, AfterValidator(_address)] = f"[::]:{DEFAULT_BOOTSTRAP_PORT}"
     advertise: Annotated[str, AfterValidator(_advertised)] = ""

@@ -104,6 +104,28 @@ class PolicyParser(Protocol):
         """
 
 
+class ObjectStore(Protocol):
+    """Contents that never change, each under the SHA-256 of its bytes in lower-case hexadecimal.
+
+    A digest that is none names nothing.  All methods raise `Unavailable` if the store does not do what it should, such
+    as for want of room.
+    """
+
+    async def put(self, content: bytes) -> str:
+        """Return the digest once the content is durable; what is there already counts as put now."""
+
+    async def get(self, digest: str) -> bytes:
+        """Raises `NotFound`.  The caller compares what comes with the digest: a disk can change it."""
+
+    async def exists(self, digest: str) -> bool: ...
+
+    async def delete(self, digest: str, *, put_before: int) -> bool:
+        """Remove it unless it was put at or after this, µs UTC; return whether it is gone, durably."""
+
+    async def listed(self, beginning: str, *, put_before: int) -> Sequence[str]:
+        """The digests that begin with these two digits, of what was put last before this, µs UTC."""
+
+
 class Subscription(Protocol):
     async def wait(self) -> frozenset[str]:
         """Wait until a topic was published since the last call, and return all that were."""
@@ -116,11 +138,16 @@ AUDIT = "audit"
 """Topic: the audit log grew."""
 
 
+def orders_of(host_id: str) -> str:
+    """Topic: what is ordered about the sessions of that host changed, or may have."""
+    return f"orders {host_id}"
+
+
 class Changes(Protocol):
     """Hints that something is worth reading again; the truth is in the store.
 
-    A topic is an id (of a host: its desired state; of a request: the request or its grant; of a grant: the grant),
-    `REQUESTS` or `AUDIT`.
+    A topic is an id (of a host: its desired state; of a request: the request or its grant; of a grant: the grant;
+    of a session: the session, who watches it, or its recording), `orders_of` a host, `REQUESTS` or `AUDIT`.
     """
 
     def publish(self, topics: Collection[str]) -> None:

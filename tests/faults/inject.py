@@ -206,6 +206,7 @@ def _do_without(ends: list[str]) -> None:
     if "kill" in ends:
         scope.Scopes.kill = fail
         scope.Scopes.send = lambda *_: None
+        scope.Scopes.kill_frozen = lambda *_: None
         strays.kill = lambda *_: {}
     if "notafter" in ends:
         sudoers.not_after = lambda _: "20991231235959Z"

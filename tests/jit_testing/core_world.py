@@ -12,11 +12,21 @@ from jit_server.adapters.changes import InProcessChanges
 from jit_server.adapters.sql import SqlStore
 from jit_server.adapters.totp import PyotpTotp
 from jit_server.domain.events import Query, RecordedEvent
-from jit_server.domain.grant import DOMAIN_TAG, Grant
+from jit_server.domain.grant import DOMAIN_TAG, Grant, Record
 from jit_server.domain.identity import Duty, HostCaller, LocalUser, Person
 from jit_server.domain.lifecycle import GrantState
 from jit_server.domain.policy import Role
-from jit_server.domain.report import Applied, Ended, Hello, Report, ReportBody
+from jit_server.domain.report import (
+    Applied,
+    Ended,
+    Hello,
+    Report,
+    ReportBody,
+    SessionEnded,
+    SessionStarted,
+    SessionWaiting,
+)
+from jit_server.domain.session import Session
 from jit_server.services import Ports, Services, compose
 from jit_server.services.extending import NewExtension
 from jit_server.services.requests import NewRequest
@@ -25,12 +35,14 @@ from jit_testing.server_fakes import (
     BOOT,
     FakeAuthority,
     FakeClock,
+    FakeObjects,
     FakePasswordChecker,
     FakePolicyParser,
     FakeSigner,
     PlainSecretBox,
     a_policy,
     an_ask,
+    an_id,
 )
 
 SPOOL = "spool-1"
@@ -45,12 +57,14 @@ class CoreWorld:
     clock: FakeClock = field(default_factory=FakeClock)
     parser: FakePolicyParser = field(default_factory=FakePolicyParser)
     passwords: FakePasswordChecker = field(default_factory=FakePasswordChecker)
+    objects: FakeObjects = field(init=False)
     services: Services = field(init=False)
     root: Person = field(init=False)
     _uids: dict[str, int] = field(default_factory=dict)
     _reported: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.objects = FakeObjects(self.clock)
         self.services = self.compose()
 
     def compose(self) -> Services:
@@ -65,6 +79,7 @@ class CoreWorld:
                 secret_box=PlainSecretBox(),
                 totp=PyotpTotp("jit"),
                 policy_parser=self.parser,
+                objects=self.objects,
             )
         )
 
@@ -156,6 +171,47 @@ class CoreWorld:
         """The next report has the number after this one, as a host begins that was told what the server keeps."""
         self._reported[host.host_id] = kept
 
+    async def run(
+        self,
+        host: HostCaller,
+        grant_id: str = "",
+        account: str = "alice",
+        *,
+        session_id: str = "",
+        argv: tuple[str, ...] = ("/usr/bin/id",),
+        record: Record = Record.OUTPUT,
+    ) -> str:
+        """The host says that sudo has started this; return the session's id."""
+        told = SessionStarted(
+            session_id=session_id or an_id("ses"),
+            user=self.local(account),
+            run_as_user="root",
+            argv=argv,
+            command=argv[0] if argv else "",
+            cwd="/home",
+            tty="/dev/pts/1",
+            standing=not grant_id,
+            record=record,
+            environment=("TERM=xterm",),
+            rows=24,
+            columns=80,
+        )
+        await self.report(host, grant_id, told)
+        return told.session_id
+
+    async def wait_for_watcher(self, host: HostCaller, grant_id: str, account: str = "alice") -> str:
+        """The host says that sudo waits until somebody watches; return the session's id."""
+        session_id = an_id("ses")
+        await self.report(host, grant_id, SessionWaiting(session_id, self.local(account), ("/usr/bin/id",)))
+        return session_id
+
+    async def session(self, session_id: str) -> Session:
+        async with self.store.read() as tx:
+            session = await tx.sessions.get(session_id)
+        if session is None:
+            raise AssertionError(f"no session {session_id}")
+        return session
+
     async def grant(self, grant_id: str) -> Grant:
         async with self.store.read() as tx:
             grant = await tx.grants.get(grant_id)
@@ -175,6 +231,13 @@ class CoreWorld:
 
     async def kinds(self, kind: str = "") -> list[str]:
         return [recorded.event.kind.value for recorded in await self.events(kind)]
+
+
+def end_of(
+    session_id: str, *, chunks: int = 0, digest: str = "", lost: bool = False, incomplete: str = ""
+) -> SessionEnded:
+    """A session's end as a host tells it."""
+    return SessionEnded(session_id, 0, "", 1_500_000, lost, chunks, digest, 17, 5, incomplete)
 
 
 def proof(reason: str = "expired", *, revision: int = 1, scope_empty: bool = True, late_us: int = 1_000) -> Ended:

@@ -21,6 +21,9 @@ BOOT = "5f0c1a52-3f5a-4f0e-9a36-0d2f3c8a1b77"
 HOST = "hst-0000000000000001"
 
 
+ADMITTED: Json = {"argv": ["sudo", "id"], "record": "output", "required": True, "subcommands": False, "watch_s": 0}
+"""What an admission says of its session, unless a test says otherwise."""
+
 _SHOWN = (
     "grant", "revision", "uid", "user", "role", "run_as_user", "run_as_group", "commands", "shell", "not_after",
     "until", "once", "session",
@@ -31,7 +34,8 @@ def envelope(grant_id: str, *, revision: int = 1, **changes: Any) -> bytes:
     """An envelope of SPEC 2.1 whose signature nobody made; the fake reads what it says."""
     body = {
         "grant": grant_id, "revision": revision, "host": HOST, "boot": BOOT, "uid": 1001, "user": "alice",
-        "run_as_user": "root", "run_as_group": "", "commands": "ALL", "shell": False, "record": "events",
+        "run_as_user": "root", "run_as_group": "", "commands": "ALL", "shell": False, "record": "output",
+        "required": True, "subcommands": False, "watch_s": 0,
         "role": "web-operator", "not_before": 1, "not_after": 4_000_000_000_000_000, "until": 4_000_000_000_000_000,
         "once": False, "session": 0, "remaining_s": 3600,
     } | changes  # fmt: skip
@@ -53,12 +57,19 @@ class FakeEnforcer:
         self.refuse: dict[str, str] = {}
         """Grant id to the error code its `apply` gets."""
         self.admission: Json | str = "not_admitted"
-        """The answer to every `admit`, or the error code it gets."""
+        """The answer to every `admit`, besides `ADMITTED`, or the error code it gets."""
+        self.sessions: dict[str, str] = {}
+        """What became of each session that was admitted: running, frozen or killed."""
+        self.told: list[tuple[str, str]] = []
+        """Session and message of each line that was shown to a person."""
         self.refused: Json = {}
         """What an `admit` that gets an error is told besides: `uid`, `user`, `argv`."""
         self.may_apply = asyncio.Event()
         """Cleared: every `apply` takes until it is set."""
         self.may_apply.set()
+        self.may_admit = asyncio.Event()
+        """Cleared: every `admit` takes until it is set."""
+        self.may_admit.set()
         self.silent = False
         """Read, and never answer."""
         self.requests: list[Json] = []
@@ -149,10 +160,16 @@ class FakeEnforcer:
                 for grant_id in gone:
                     await self.end(grant_id, "revoked")
                 return {"ok": True, "ended": gone}
-            case {"op": "admit", "client": ["127.0.0.1", int()], "server": ["127.0.0.1", int()]}:
+            case {
+                "op": "admit", "client": ["127.0.0.1", int()], "server": ["127.0.0.1", int()], "session": str(session),
+            }:  # fmt: skip
+                await self.may_admit.wait()
                 if isinstance(self.admission, str):
                     return _error(self.admission, "no live grant covers this command") | self.refused
-                return {"ok": True, **self.admission}
+                self.sessions[session] = "running"
+                return {"ok": True, **ADMITTED, **self.admission}
+            case {"op": ("freeze" | "thaw" | "kill" | "tell") as op, "session": str(session), "message": str(message)}:
+                return self._order(op, session, message)
             case {"op": "status"}:
                 return {
                     "ok": True, "boot": self.boot, "host": self.host, "sudo": "1.9.13p3", "problems": self.problems,
@@ -163,6 +180,15 @@ class FakeEnforcer:
                 return {"ok": True}
             case _:
                 return _error("malformed", "unknown request")
+
+    def _order(self, op: str, session: str, message: str) -> Json:
+        known = session in self.sessions
+        became = {"freeze": "frozen", "thaw": "running", "kill": "killed"}.get(op)
+        if known and message and became != self.sessions[session]:
+            self.told.append((session, message))
+        if known and became is not None:
+            self.sessions[session] = became
+        return {"ok": True, "known": known} | ({"killed": int(known)} if op == "kill" else {})
 
     def _apply(self, untrusted_envelope: bytes) -> Json:
         tag_length = int.from_bytes(untrusted_envelope[72:74], "big")

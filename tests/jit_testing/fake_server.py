@@ -19,6 +19,7 @@ import grpc.aio
 
 from jit_protos.v1 import common_pb2, host_pb2, host_pb2_grpc
 from jit_testing.fake_enforcer import HOST
+from jit_testing.fake_session_calls import FakeSessionCalls
 from jit_testing.host_certificates import TestAuthority
 
 TOKEN = "one-time-token"
@@ -85,10 +86,11 @@ def grant(
     return common_pb2.Grant(**(fields | changes))
 
 
-class FakeServer(host_pb2_grpc.HostServiceServicer, host_pb2_grpc.EnrollmentServicer):
+class FakeServer(FakeSessionCalls, host_pb2_grpc.EnrollmentServicer):
     """`async with FakeServer() as server:`; `server.address` is the mTLS port, `server.bootstrap` the other."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.authority = TestAuthority()
         self.address = ""
         self.bootstrap = ""

@@ -5,6 +5,7 @@ What a fake may do is what the port's docstrings say; the store is never faked, 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import itertools
 from collections.abc import Collection, Sequence
@@ -17,7 +18,8 @@ from jit_server.domain.lifecycle import GrantState, RequestState
 from jit_server.domain.lock import Lock, LockKind
 from jit_server.domain.policy import Extend, Finding, Party, Policy, PolicyFile, Role, Selector, Severity
 from jit_server.domain.request import AccessRequest
-from jit_server.errors import Invalid, Unauthenticated, Unavailable
+from jit_server.domain.session import Session, SessionState
+from jit_server.errors import Invalid, NotFound, Unauthenticated, Unavailable
 from jit_server.ports import IssuedCertificate, ParsedPolicy
 
 SECOND = 1_000_000
@@ -115,6 +117,56 @@ class FakePolicyParser:
         return ParsedPolicy(Policy(version, policy.groups, policy.roles), ())
 
 
+@dataclass(slots=True)
+class FakeObjects:
+    """Contents in memory, by digest; what was put and when can be seen, and changed as a disk would.
+
+    While `open` is cleared puts wait, as on a slow disk, and `asked` is set; with `full` they fail.
+    """
+
+    clock: FakeClock
+    contents: dict[str, bytes] = field(default_factory=dict)
+    put_at: dict[str, int] = field(default_factory=dict)
+    full: bool = False
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.open.set()
+
+    async def put(self, content: bytes) -> str:
+        self.asked.set()
+        await self.open.wait()
+        if self.full:
+            raise Unavailable("there is no room for recordings")
+        digest = hashlib.sha256(content).hexdigest()
+        self.contents[digest] = content
+        self.put_at[digest] = self.clock.now()
+        return digest
+
+    async def get(self, digest: str) -> bytes:
+        if digest not in self.contents:
+            raise NotFound("no such object")
+        return self.contents[digest]
+
+    async def exists(self, digest: str) -> bool:
+        return digest in self.contents
+
+    async def delete(self, digest: str, *, put_before: int) -> bool:
+        if digest in self.contents and self.put_at[digest] < put_before:
+            del self.contents[digest], self.put_at[digest]
+        return digest not in self.contents
+
+    async def listed(self, beginning: str, *, put_before: int) -> Sequence[str]:
+        return [digest for digest, at in self.put_at.items() if digest.startswith(beginning) and at < put_before]
+
+    def flip(self, digest: str) -> None:
+        """One bit of the content changes."""
+        content = bytearray(self.contents[digest])
+        content[len(content) // 2] ^= 1
+        self.contents[digest] = bytes(content)
+
+
 _numbers = itertools.count(1)
 
 
@@ -147,6 +199,8 @@ def a_role(
     run_as_groups: tuple[str, ...] = (),
     extend: Extend = Extend.SELF,
     lease_s: int = 0,
+    record: Record = Record.EVENTS,
+    watch_s: int = 0,
 ) -> Role:
     return Role(
         name=name,
@@ -166,6 +220,8 @@ def a_role(
         ticket=ticket,
         extend=extend,
         lease_s=lease_s,
+        record=record,
+        watch_s=watch_s,
     )
 
 
@@ -186,6 +242,28 @@ def a_lock(
     expires_at: int = 0,
 ) -> Lock:
     return Lock(an_id("lck"), kind, target, reason, by.name, by.user_id, created_at=START, expires_at=expires_at)
+
+
+def a_session(
+    host: Host,
+    *,
+    state: SessionState = SessionState.RUNNING,
+    user: User | None = None,
+    role: str = "web",
+    argv: tuple[str, ...] = ("/usr/bin/id",),
+    began_at: int = START,
+) -> Session:
+    return Session(
+        session_id=an_id("ses"),
+        host_id=host.host_id,
+        host=host.name,
+        began_at=began_at,
+        state=state,
+        user_id=user.user_id if user else "",
+        user=user.name if user else "mallory (uid 1009)",
+        role=role,
+        argv=argv,
+    )
 
 
 def a_request(

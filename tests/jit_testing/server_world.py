@@ -23,7 +23,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from jit_protos.v1 import admin_pb2, admin_pb2_grpc, host_pb2, host_pb2_grpc, people_pb2, people_pb2_grpc
+from jit_protos.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    host_pb2,
+    host_pb2_grpc,
+    people_pb2,
+    people_pb2_grpc,
+    sessions_pb2_grpc,
+)
 from jit_server import config as configuration
 from jit_server.app import App
 from jit_server.config import Config
@@ -169,6 +177,9 @@ class World:
     def admin(self, human: Human) -> admin_pb2_grpc.AdminServiceAsyncStub:
         return admin_pb2_grpc.AdminServiceStub(self.channel(human.identity))
 
+    def sessions(self, human: Human) -> sessions_pb2_grpc.SessionServiceAsyncStub:
+        return sessions_pb2_grpc.SessionServiceStub(self.channel(human.identity))
+
     def host(self, host: Host) -> host_pb2_grpc.HostServiceAsyncStub:
         return host_pb2_grpc.HostServiceStub(self.channel(host.identity))
 
@@ -273,6 +284,9 @@ class Session:
 
     async def desired(self) -> host_pb2.DesiredState:
         return (await self.receive("desired")).desired
+
+    async def orders(self) -> list[host_pb2.SessionOrder]:
+        return list((await self.receive("orders")).orders.orders)
 
     async def kept(self) -> int:
         return (await self.receive("kept")).kept.sequence

@@ -179,6 +179,10 @@ class Host:
         self.run("mkdir", "-p", parent)
         self.run("tar", "--extract", "--directory", parent, stdin=archive)
 
+    def read(self, place: str) -> bytes:
+        """A file on the host."""
+        return run_bytes(self.command(["cat", place]))
+
     def _enter(self) -> list[str]:
         term = os.environ.get("TERM", "dumb") if sys.stdin and sys.stdin.isatty() else "dumb"
         return [

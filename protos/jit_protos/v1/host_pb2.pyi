@@ -241,6 +241,9 @@ class Report(_message.Message):
     SESSION_ENDED_FIELD_NUMBER: _builtins.int
     DROP_ASKED_FIELD_NUMBER: _builtins.int
     FOOTPRINT_FIELD_NUMBER: _builtins.int
+    SESSION_WAITING_FIELD_NUMBER: _builtins.int
+    SUBCOMMAND_FIELD_NUMBER: _builtins.int
+    SESSION_FROZEN_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """From 1, without gaps, within the spool; the server keeps each once."""
     at: _builtins.int
@@ -261,6 +264,12 @@ class Report(_message.Message):
     def drop_asked(self) -> Global___DropAsked: ...
     @_builtins.property
     def footprint(self) -> Global___Footprint: ...
+    @_builtins.property
+    def session_waiting(self) -> Global___SessionWaiting: ...
+    @_builtins.property
+    def subcommand(self) -> Global___Subcommand: ...
+    @_builtins.property
+    def session_frozen(self) -> Global___SessionFrozen: ...
     def __init__(
         self,
         *,
@@ -275,12 +284,15 @@ class Report(_message.Message):
         session_ended: Global___SessionEnded | None = ...,
         drop_asked: Global___DropAsked | None = ...,
         footprint: Global___Footprint | None = ...,
+        session_waiting: Global___SessionWaiting | None = ...,
+        subcommand: Global___Subcommand | None = ...,
+        session_frozen: Global___SessionFrozen | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "body", b"body", "drop_asked", b"drop_asked", "ended", b"ended", "footprint", b"footprint", "refused", b"refused", "session_ended", b"session_ended", "session_rejected", b"session_rejected", "session_started", b"session_started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "body", b"body", "drop_asked", b"drop_asked", "ended", b"ended", "footprint", b"footprint", "refused", b"refused", "session_ended", b"session_ended", "session_frozen", b"session_frozen", "session_rejected", b"session_rejected", "session_started", b"session_started", "session_waiting", b"session_waiting", "subcommand", b"subcommand"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "at", b"at", "body", b"body", "drop_asked", b"drop_asked", "ended", b"ended", "footprint", b"footprint", "grant_id", b"grant_id", "refused", b"refused", "sequence", b"sequence", "session_ended", b"session_ended", "session_rejected", b"session_rejected", "session_started", b"session_started"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "at", b"at", "body", b"body", "drop_asked", b"drop_asked", "ended", b"ended", "footprint", b"footprint", "grant_id", b"grant_id", "refused", b"refused", "sequence", b"sequence", "session_ended", b"session_ended", "session_frozen", b"session_frozen", "session_rejected", b"session_rejected", "session_started", b"session_started", "session_waiting", b"session_waiting", "subcommand", b"subcommand"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["applied", "refused", "ended", "session_started", "session_rejected", "session_ended", "drop_asked", "footprint"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["applied", "refused", "ended", "session_started", "session_rejected", "session_ended", "drop_asked", "footprint", "session_waiting", "subcommand", "session_frozen"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -500,6 +512,10 @@ class SessionStarted(_message.Message):
     CWD_FIELD_NUMBER: _builtins.int
     TTY_FIELD_NUMBER: _builtins.int
     STANDING_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     run_as_user: _builtins.str
     command: _builtins.str
@@ -507,10 +523,19 @@ class SessionStarted(_message.Message):
     tty: _builtins.str
     standing: _builtins.bool
     """True: a standing rule of the host's own sudoers, not one of our grants."""
+    record: _builtins.str
+    """What is kept of it: none | events | output | input."""
+    rows: _builtins.int
+    """The terminal's size; zero without one."""
+    columns: _builtins.int
     @_builtins.property
     def user(self) -> Global___LocalUser: ...
     @_builtins.property
     def argv(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def environment(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of the command's environment what SPEC 8.3 lists, NAME=VALUE."""
+
     def __init__(
         self,
         *,
@@ -522,14 +547,114 @@ class SessionStarted(_message.Message):
         cwd: _builtins.str = ...,
         tty: _builtins.str = ...,
         standing: _builtins.bool = ...,
+        record: _builtins.str = ...,
+        environment: _abc.Iterable[_builtins.str] | None = ...,
+        rows: _builtins.int = ...,
+        columns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["argv", b"argv", "command", b"command", "cwd", b"cwd", "run_as_user", b"run_as_user", "session_id", b"session_id", "standing", b"standing", "tty", b"tty", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["argv", b"argv", "columns", b"columns", "command", b"command", "cwd", b"cwd", "environment", b"environment", "record", b"record", "rows", b"rows", "run_as_user", b"run_as_user", "session_id", b"session_id", "standing", b"standing", "tty", b"tty", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SessionStarted: _TypeAlias = SessionStarted  # noqa: Y015
+
+@_typing.final
+class SessionWaiting(_message.Message):
+    """Its role is watched: sudo starts once somebody watches."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    ARGV_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    @_builtins.property
+    def user(self) -> Global___LocalUser: ...
+    @_builtins.property
+    def argv(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        user: Global___LocalUser | None = ...,
+        argv: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["argv", b"argv", "session_id", b"session_id", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionWaiting: _TypeAlias = SessionWaiting  # noqa: Y015
+
+@_typing.final
+class Subcommand(_message.Message):
+    """A program that the session's command started, as sudo saw it (log_subcmds)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    ARGV_FIELD_NUMBER: _builtins.int
+    COMMAND_FIELD_NUMBER: _builtins.int
+    CWD_FIELD_NUMBER: _builtins.int
+    RUN_AS_USER_FIELD_NUMBER: _builtins.int
+    REJECTED_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    command: _builtins.str
+    cwd: _builtins.str
+    run_as_user: _builtins.str
+    rejected: _builtins.str
+    """Not empty: it was refused."""
+    @_builtins.property
+    def argv(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        argv: _abc.Iterable[_builtins.str] | None = ...,
+        command: _builtins.str = ...,
+        cwd: _builtins.str = ...,
+        run_as_user: _builtins.str = ...,
+        rejected: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["argv", b"argv", "command", b"command", "cwd", b"cwd", "rejected", b"rejected", "run_as_user", b"run_as_user", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Subcommand: _TypeAlias = Subcommand  # noqa: Y015
+
+@_typing.final
+class SessionFrozen(_message.Message):
+    """What the host did with the session's processes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    FROZEN_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    frozen: _builtins.bool
+    """False: they run again."""
+    why: _builtins.str
+    """order | unwatched"""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        frozen: _builtins.bool = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frozen", b"frozen", "session_id", b"session_id", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionFrozen: _TypeAlias = SessionFrozen  # noqa: Y015
 
 @_typing.final
 class SessionRejected(_message.Message):
@@ -570,12 +695,26 @@ class SessionEnded(_message.Message):
     SIGNAL_FIELD_NUMBER: _builtins.int
     RUN_TIME_US_FIELD_NUMBER: _builtins.int
     LOST_FIELD_NUMBER: _builtins.int
+    CHUNKS_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    OUTPUT_BYTES_FIELD_NUMBER: _builtins.int
+    INPUT_BYTES_FIELD_NUMBER: _builtins.int
+    INCOMPLETE_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     exit_value: _builtins.int
     signal: _builtins.str
     run_time_us: _builtins.int
     lost: _builtins.bool
     """Set when sudo's connection broke before it told us the exit."""
+    chunks: _builtins.int
+    """Zero chunks: nothing was recorded."""
+    digest: _builtins.bytes
+    """SHA-256 of the chunks' SHA-256, one after the other; empty without chunks."""
+    output_bytes: _builtins.int
+    """Bytes the command wrote to, and read from, its terminal or pipes."""
+    input_bytes: _builtins.int
+    incomplete: _builtins.str
+    """Why the recording ends before the session does; empty: it is whole."""
     def __init__(
         self,
         *,
@@ -584,10 +723,15 @@ class SessionEnded(_message.Message):
         signal: _builtins.str = ...,
         run_time_us: _builtins.int = ...,
         lost: _builtins.bool = ...,
+        chunks: _builtins.int = ...,
+        digest: _builtins.bytes = ...,
+        output_bytes: _builtins.int = ...,
+        input_bytes: _builtins.int = ...,
+        incomplete: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["exit_value", b"exit_value", "lost", b"lost", "run_time_us", b"run_time_us", "session_id", b"session_id", "signal", b"signal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "digest", b"digest", "exit_value", b"exit_value", "incomplete", b"incomplete", "input_bytes", b"input_bytes", "lost", b"lost", "output_bytes", b"output_bytes", "run_time_us", b"run_time_us", "session_id", b"session_id", "signal", b"signal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -600,6 +744,7 @@ class ServerMessage(_message.Message):
     DESIRED_FIELD_NUMBER: _builtins.int
     KEPT_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
+    ORDERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def desired(self) -> Global___DesiredState: ...
     @_builtins.property
@@ -608,22 +753,107 @@ class ServerMessage(_message.Message):
 
     @_builtins.property
     def time(self) -> Global___ServerTime: ...
+    @_builtins.property
+    def orders(self) -> Global___SessionOrders: ...
     def __init__(
         self,
         *,
         desired: Global___DesiredState | None = ...,
         kept: Global___ReportsKept | None = ...,
         time: Global___ServerTime | None = ...,
+        orders: Global___SessionOrders | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "desired", b"desired", "kept", b"kept", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "desired", b"desired", "kept", b"kept", "orders", b"orders", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "desired", b"desired", "kept", b"kept", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "desired", b"desired", "kept", b"kept", "orders", b"orders", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["desired", "kept", "time"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["desired", "kept", "time", "orders"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
 Global___ServerMessage: _TypeAlias = ServerMessage  # noqa: Y015
+
+@_typing.final
+class SessionOrders(_message.Message):
+    """All that is ordered about this host's sessions; one that is not in it runs, unwatched."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def orders(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionOrder]: ...
+    def __init__(
+        self,
+        *,
+        orders: _abc.Iterable[Global___SessionOrder] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["orders", b"orders"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionOrders: _TypeAlias = SessionOrders  # noqa: Y015
+
+@_typing.final
+class SessionOrder(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    WATCHED_FIELD_NUMBER: _builtins.int
+    FROZEN_FIELD_NUMBER: _builtins.int
+    KILLED_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    watched: _builtins.bool
+    frozen: _builtins.bool
+    killed: _builtins.bool
+    message: _builtins.str
+    """One line for the person whose session it is: who ordered it, and why."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        watched: _builtins.bool = ...,
+        frozen: _builtins.bool = ...,
+        killed: _builtins.bool = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frozen", b"frozen", "killed", b"killed", "message", b"message", "session_id", b"session_id", "watched", b"watched"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionOrder: _TypeAlias = SessionOrder  # noqa: Y015
+
+@_typing.final
+class RecordingKept(_message.Message):
+    """Of each session so many chunks, from its first, are durable."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    CHUNKS_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    chunks: _builtins.int
+    refused: _builtins.str
+    """Not empty: no more of this recording is taken, and why."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        chunks: _builtins.int = ...,
+        refused: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "refused", b"refused", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordingKept: _TypeAlias = RecordingKept  # noqa: Y015
 
 @_typing.final
 class ServerTime(_message.Message):
@@ -1114,3 +1344,50 @@ class LocalConfirmTotpResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LocalConfirmTotpResponse: _TypeAlias = LocalConfirmTotpResponse  # noqa: Y015
+
+@_typing.final
+class LocalListSessionsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    limit: _builtins.int
+    @_builtins.property
+    def user(self) -> Global___LocalUser: ...
+    def __init__(
+        self,
+        *,
+        user: Global___LocalUser | None = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocalListSessionsRequest: _TypeAlias = LocalListSessionsRequest  # noqa: Y015
+
+@_typing.final
+class LocalSessionRef(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """An id or a prefix that names one session of this person."""
+    @_builtins.property
+    def user(self) -> Global___LocalUser: ...
+    def __init__(
+        self,
+        *,
+        user: Global___LocalUser | None = ...,
+        session_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session_id", b"session_id", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocalSessionRef: _TypeAlias = LocalSessionRef  # noqa: Y015

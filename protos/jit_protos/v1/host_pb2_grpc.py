@@ -5,6 +5,7 @@ import warnings
 
 from jit_protos.v1 import common_pb2 as jit__protos_dot_v1_dot_common__pb2
 from jit_protos.v1 import host_pb2 as jit__protos_dot_v1_dot_host__pb2
+from jit_protos.v1 import sessions_pb2 as jit__protos_dot_v1_dot_sessions__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -118,6 +119,11 @@ class HostServiceStub(object):
                 request_serializer=jit__protos_dot_v1_dot_host__pb2.RenewCertificateRequest.SerializeToString,
                 response_deserializer=jit__protos_dot_v1_dot_host__pb2.RenewCertificateResponse.FromString,
                 _registered_method=True)
+        self.Record = channel.stream_stream(
+                '/jit.v1.HostService/Record',
+                request_serializer=jit__protos_dot_v1_dot_sessions__pb2.RecordingPiece.SerializeToString,
+                response_deserializer=jit__protos_dot_v1_dot_host__pb2.RecordingKept.FromString,
+                _registered_method=True)
         self.Plan = channel.unary_unary(
                 '/jit.v1.HostService/Plan',
                 request_serializer=jit__protos_dot_v1_dot_host__pb2.PlanRequest.SerializeToString,
@@ -148,6 +154,16 @@ class HostServiceStub(object):
                 request_serializer=jit__protos_dot_v1_dot_host__pb2.ListMineRequest.SerializeToString,
                 response_deserializer=jit__protos_dot_v1_dot_host__pb2.ListMineResponse.FromString,
                 _registered_method=True)
+        self.ListMySessions = channel.unary_unary(
+                '/jit.v1.HostService/ListMySessions',
+                request_serializer=jit__protos_dot_v1_dot_host__pb2.LocalListSessionsRequest.SerializeToString,
+                response_deserializer=jit__protos_dot_v1_dot_sessions__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+        self.GetMySession = channel.unary_unary(
+                '/jit.v1.HostService/GetMySession',
+                request_serializer=jit__protos_dot_v1_dot_host__pb2.LocalSessionRef.SerializeToString,
+                response_deserializer=jit__protos_dot_v1_dot_sessions__pb2.SessionDetails.FromString,
+                _registered_method=True)
         self.BeginTotp = channel.unary_unary(
                 '/jit.v1.HostService/BeginTotp',
                 request_serializer=jit__protos_dot_v1_dot_host__pb2.LocalBeginTotpRequest.SerializeToString,
@@ -172,6 +188,13 @@ class HostServiceServicer(object):
 
     def RenewCertificate(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Record(self, request_iterator, context):
+        """Chunks of recordings, each session's in order; from the oldest that is not known to be kept (SPEC 8.4).
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -215,6 +238,19 @@ class HostServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListMySessions(self, request, context):
+        """The person's own sessions, on any host, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetMySession(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def BeginTotp(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -239,6 +275,11 @@ def add_HostServiceServicer_to_server(servicer, server):
                     servicer.RenewCertificate,
                     request_deserializer=jit__protos_dot_v1_dot_host__pb2.RenewCertificateRequest.FromString,
                     response_serializer=jit__protos_dot_v1_dot_host__pb2.RenewCertificateResponse.SerializeToString,
+            ),
+            'Record': grpc.stream_stream_rpc_method_handler(
+                    servicer.Record,
+                    request_deserializer=jit__protos_dot_v1_dot_sessions__pb2.RecordingPiece.FromString,
+                    response_serializer=jit__protos_dot_v1_dot_host__pb2.RecordingKept.SerializeToString,
             ),
             'Plan': grpc.unary_unary_rpc_method_handler(
                     servicer.Plan,
@@ -269,6 +310,16 @@ def add_HostServiceServicer_to_server(servicer, server):
                     servicer.ListMine,
                     request_deserializer=jit__protos_dot_v1_dot_host__pb2.ListMineRequest.FromString,
                     response_serializer=jit__protos_dot_v1_dot_host__pb2.ListMineResponse.SerializeToString,
+            ),
+            'ListMySessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMySessions,
+                    request_deserializer=jit__protos_dot_v1_dot_host__pb2.LocalListSessionsRequest.FromString,
+                    response_serializer=jit__protos_dot_v1_dot_sessions__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'GetMySession': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMySession,
+                    request_deserializer=jit__protos_dot_v1_dot_host__pb2.LocalSessionRef.FromString,
+                    response_serializer=jit__protos_dot_v1_dot_sessions__pb2.SessionDetails.SerializeToString,
             ),
             'BeginTotp': grpc.unary_unary_rpc_method_handler(
                     servicer.BeginTotp,
@@ -335,6 +386,33 @@ class HostService(object):
             '/jit.v1.HostService/RenewCertificate',
             jit__protos_dot_v1_dot_host__pb2.RenewCertificateRequest.SerializeToString,
             jit__protos_dot_v1_dot_host__pb2.RenewCertificateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Record(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/jit.v1.HostService/Record',
+            jit__protos_dot_v1_dot_sessions__pb2.RecordingPiece.SerializeToString,
+            jit__protos_dot_v1_dot_host__pb2.RecordingKept.FromString,
             options,
             channel_credentials,
             insecure,
@@ -497,6 +575,60 @@ class HostService(object):
             '/jit.v1.HostService/ListMine',
             jit__protos_dot_v1_dot_host__pb2.ListMineRequest.SerializeToString,
             jit__protos_dot_v1_dot_host__pb2.ListMineResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMySessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jit.v1.HostService/ListMySessions',
+            jit__protos_dot_v1_dot_host__pb2.LocalListSessionsRequest.SerializeToString,
+            jit__protos_dot_v1_dot_sessions__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMySession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jit.v1.HostService/GetMySession',
+            jit__protos_dot_v1_dot_host__pb2.LocalSessionRef.SerializeToString,
+            jit__protos_dot_v1_dot_sessions__pb2.SessionDetails.FromString,
             options,
             channel_credentials,
             insecure,

@@ -12,6 +12,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from jit_protos.v1 import common_pb2 as _common_pb2
 from jit_protos.v1 import host_pb2 as _host_pb2
+from jit_protos.v1 import sessions_pb2 as _sessions_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -65,6 +66,8 @@ class HostServiceStub:
     Session: _grpc.StreamStreamMultiCallable[_host_pb2.HostMessage, _host_pb2.ServerMessage]
     """The one stream of a host: desired state down, reports up."""
     RenewCertificate: _grpc.UnaryUnaryMultiCallable[_host_pb2.RenewCertificateRequest, _host_pb2.RenewCertificateResponse]
+    Record: _grpc.StreamStreamMultiCallable[_sessions_pb2.RecordingPiece, _host_pb2.RecordingKept]
+    """Chunks of recordings, each session's in order; from the oldest that is not known to be kept (SPEC 8.4)."""
     Plan: _grpc.UnaryUnaryMultiCallable[_host_pb2.PlanRequest, _host_pb2.PlanResponse]
     """On behalf of a person on the host; the host attests uid and name."""
     CreateRequest: _grpc.UnaryUnaryMultiCallable[_host_pb2.CreateRequestRequest, _common_pb2.Request]
@@ -74,6 +77,9 @@ class HostServiceStub:
     ExtendGrant: _grpc.UnaryUnaryMultiCallable[_host_pb2.ExtendGrantRequest, _common_pb2.Request]
     """A live grant of this host shall last longer: at once within the role's maximum, past it once approved."""
     ListMine: _grpc.UnaryUnaryMultiCallable[_host_pb2.ListMineRequest, _host_pb2.ListMineResponse]
+    ListMySessions: _grpc.UnaryUnaryMultiCallable[_host_pb2.LocalListSessionsRequest, _sessions_pb2.ListSessionsResponse]
+    """The person's own sessions, on any host, newest first."""
+    GetMySession: _grpc.UnaryUnaryMultiCallable[_host_pb2.LocalSessionRef, _sessions_pb2.SessionDetails]
     BeginTotp: _grpc.UnaryUnaryMultiCallable[_host_pb2.LocalBeginTotpRequest, _common_pb2.TotpOffer]
     ConfirmTotp: _grpc.UnaryUnaryMultiCallable[_host_pb2.LocalConfirmTotpRequest, _host_pb2.LocalConfirmTotpResponse]
 
@@ -83,6 +89,8 @@ class HostServiceAsyncStub(HostServiceStub):
     Session: _aio.StreamStreamMultiCallable[_host_pb2.HostMessage, _host_pb2.ServerMessage]  # type: ignore[assignment]
     """The one stream of a host: desired state down, reports up."""
     RenewCertificate: _aio.UnaryUnaryMultiCallable[_host_pb2.RenewCertificateRequest, _host_pb2.RenewCertificateResponse]  # type: ignore[assignment]
+    Record: _aio.StreamStreamMultiCallable[_sessions_pb2.RecordingPiece, _host_pb2.RecordingKept]  # type: ignore[assignment]
+    """Chunks of recordings, each session's in order; from the oldest that is not known to be kept (SPEC 8.4)."""
     Plan: _aio.UnaryUnaryMultiCallable[_host_pb2.PlanRequest, _host_pb2.PlanResponse]  # type: ignore[assignment]
     """On behalf of a person on the host; the host attests uid and name."""
     CreateRequest: _aio.UnaryUnaryMultiCallable[_host_pb2.CreateRequestRequest, _common_pb2.Request]  # type: ignore[assignment]
@@ -92,6 +100,9 @@ class HostServiceAsyncStub(HostServiceStub):
     ExtendGrant: _aio.UnaryUnaryMultiCallable[_host_pb2.ExtendGrantRequest, _common_pb2.Request]  # type: ignore[assignment]
     """A live grant of this host shall last longer: at once within the role's maximum, past it once approved."""
     ListMine: _aio.UnaryUnaryMultiCallable[_host_pb2.ListMineRequest, _host_pb2.ListMineResponse]  # type: ignore[assignment]
+    ListMySessions: _aio.UnaryUnaryMultiCallable[_host_pb2.LocalListSessionsRequest, _sessions_pb2.ListSessionsResponse]  # type: ignore[assignment]
+    """The person's own sessions, on any host, newest first."""
+    GetMySession: _aio.UnaryUnaryMultiCallable[_host_pb2.LocalSessionRef, _sessions_pb2.SessionDetails]  # type: ignore[assignment]
     BeginTotp: _aio.UnaryUnaryMultiCallable[_host_pb2.LocalBeginTotpRequest, _common_pb2.TotpOffer]  # type: ignore[assignment]
     ConfirmTotp: _aio.UnaryUnaryMultiCallable[_host_pb2.LocalConfirmTotpRequest, _host_pb2.LocalConfirmTotpResponse]  # type: ignore[assignment]
 
@@ -110,6 +121,14 @@ class HostServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _host_pb2.RenewCertificateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_host_pb2.RenewCertificateResponse, _abc.Awaitable[_host_pb2.RenewCertificateResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Record(
+        self,
+        request_iterator: _MaybeAsyncIterator[_sessions_pb2.RecordingPiece],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_host_pb2.RecordingKept], _abc.AsyncIterator[_host_pb2.RecordingKept]]:
+        """Chunks of recordings, each session's in order; from the oldest that is not known to be kept (SPEC 8.4)."""
 
     @_abc_1.abstractmethod
     def Plan(
@@ -155,6 +174,21 @@ class HostServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _host_pb2.ListMineRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_host_pb2.ListMineResponse, _abc.Awaitable[_host_pb2.ListMineResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListMySessions(
+        self,
+        request: _host_pb2.LocalListSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sessions_pb2.ListSessionsResponse, _abc.Awaitable[_sessions_pb2.ListSessionsResponse]]:
+        """The person's own sessions, on any host, newest first."""
+
+    @_abc_1.abstractmethod
+    def GetMySession(
+        self,
+        request: _host_pb2.LocalSessionRef,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sessions_pb2.SessionDetails, _abc.Awaitable[_sessions_pb2.SessionDetails]]: ...
 
     @_abc_1.abstractmethod
     def BeginTotp(

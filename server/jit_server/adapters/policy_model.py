@@ -14,19 +14,20 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from jit_server.domain.ask import ALL, MAX_COMMANDS, Command, Commands, command_problem
-from jit_server.domain.grant import Record
+from jit_server.domain.grant import DEFAULT_RETAIN_S, Record
 from jit_server.domain.identity import check_labels, check_user_name
-from jit_server.domain.policy import Extend
+from jit_server.domain.policy import Extend, Party, Role, Selector
 from jit_server.errors import Invalid
 
 DAY_S = 86_400
 MIN_LEASE_S = 10
 MAX_LEASE_S = 3_600
+MIN_WATCH_S = 10
+REQUIRED, BEST_EFFORT = "required", "best-effort"
 _UNITS = {"d": DAY_S, "h": 3_600, "m": 60, "s": 1}
 _DURATION = re.compile(r"(?=.)(?:([0-9]{1,5})d)?(?:([0-9]{1,5})h)?(?:([0-9]{1,5})m)?(?:([0-9]{1,6})s)?", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,254}\$?", re.ASCII)
-_RECORDED = frozenset({Record.NONE.value, Record.EVENTS.value})
 
 
 def _plainly(check: Callable[[str], object]) -> Callable[[str], str]:
@@ -151,6 +152,9 @@ class PartyModel(_Strict):
     people: Annotated[list[Annotated[str, AfterValidator(_plainly(check_user_name))]], Field(default_factory=list)]
     groups: Annotated[list[str], Field(default_factory=list)]
 
+    def as_party(self) -> Party:
+        return Party(frozenset(self.people), frozenset(self.groups))
+
 
 class DurationModel(_Strict):
     default: Annotated[int, BeforeValidator(_duration)]
@@ -163,12 +167,23 @@ def _checked_hosts(model: HostsModel) -> HostsModel:
 
 
 def _recorded(text: str) -> str:
-    # S5: a role that asks for more than is recorded must not run anything.
-    if text in {Record.OUTPUT.value, Record.INPUT.value}:
-        raise ValueError(f"{text!a} is not recorded by this version: write events")
-    if text not in _RECORDED:
-        raise ValueError(f"{text[:40]!a} is unknown: write events or none")
+    if text not in list(Record):
+        raise ValueError(f"{text[:40]!a} is unknown: write none, events, output or input")
     return text
+
+
+def _recording(text: str) -> str:
+    if text not in {REQUIRED, BEST_EFFORT}:
+        raise ValueError(f"{text[:40]!a} is unknown: write required or best-effort")
+    return text
+
+
+def _watch(value: object) -> int:
+    """Seconds; raises ValueError."""
+    seconds = _duration(value)
+    if not MIN_WATCH_S <= seconds <= DAY_S:
+        raise ValueError("must be between 10s and 24h: so long a session lives on that nobody watches")
+    return seconds
 
 
 def _extend(text: str) -> str:
@@ -206,9 +221,40 @@ class RoleModel(_Strict):
     reason: bool = True
     ticket: bool = False
     shell: bool = False
-    record: Annotated[str, AfterValidator(_recorded)] = Record.EVENTS.value
+    record: Annotated[str, AfterValidator(_recorded)] = Record.OUTPUT.value
+    recording: Annotated[str, AfterValidator(_recording)] = REQUIRED
+    subcommands: bool = False
+    watch: Annotated[int, BeforeValidator(_watch)] = 0
+    retain: Annotated[int, BeforeValidator(_duration)] = DEFAULT_RETAIN_S
     extend: Annotated[str, AfterValidator(_extend)] = Extend.SELF.value
     offline: Annotated[int, BeforeValidator(_lease)] = 0
+
+    def as_role(self, name: str) -> Role:
+        return Role(
+            name=name,
+            description=self.description,
+            hosts=Selector(self.hosts.labels, self.hosts.all_hosts),
+            run_as_users=tuple(self.run_as),
+            run_as_groups=tuple(self.run_as_groups),
+            commands=self.commands.as_commands(),
+            shell=self.shell,
+            eligible=self.eligible.as_party(),
+            approvers=self.approvers.as_party(),
+            approvals=self.approvals,
+            default_s=self.duration.default,
+            max_s=self.duration.max,
+            request_timeout_s=self.request_timeout,
+            mfa=self.mfa,
+            reason=self.reason,
+            ticket=self.ticket,
+            record=Record(self.record),
+            extend=Extend(self.extend),
+            lease_s=self.offline,
+            required=self.recording == REQUIRED,
+            subcommands=self.subcommands,
+            watch_s=self.watch,
+            retain_s=self.retain,
+        )
 
 
 Members = list[Annotated[str, AfterValidator(_plainly(check_user_name))]]

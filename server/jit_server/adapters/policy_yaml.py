@@ -14,11 +14,11 @@ import pydantic
 from pydantic import TypeAdapter
 
 from jit_server.adapters import yaml_source
-from jit_server.adapters.policy_model import DAY_S, Members, PartyModel, RoleModel, name_of_thing
+from jit_server.adapters.policy_model import DAY_S, REQUIRED, Members, PartyModel, RoleModel, name_of_thing
 from jit_server.adapters.yaml_source import Path, Source
 from jit_server.domain.grant import Record
 from jit_server.domain.identity import User
-from jit_server.domain.policy import Extend, Finding, Party, Policy, PolicyFile, Role, Selector, Severity
+from jit_server.domain.policy import Finding, Policy, PolicyFile, Severity
 from jit_server.ports import ParsedPolicy
 
 MAX_BYTES = 1024 * 1024
@@ -85,7 +85,7 @@ class _Reading:
 
     def policy(self, version: int) -> Policy:
         groups = {name: frozenset(members) for name, (_, members) in self._groups.items()}
-        roles = {name: _role(name, model) for name, (_, model) in self._roles.items() if model is not None}
+        roles = {name: model.as_role(name) for name, (_, model) in self._roles.items() if model is not None}
         return Policy(version, groups, roles)
 
     # Shapes, file by file
@@ -186,6 +186,7 @@ class _Reading:
         self._check_approvals(name, place, role)
         self._check_power(name, place, role)
         self._check_commands(place, role)
+        self._check_recording(place, role)
 
     def _check_approvals(self, name: str, place: _Place, role: RoleModel) -> None:
         approvers, eligible = self._members(role.approvers), self._members(role.eligible)
@@ -218,6 +219,22 @@ class _Reading:
             self._warn(place.at("duration", "max"), "duration: more than 12h is close to a standing right")
         if role.offline >= role.duration.max:
             self._warn(place.at("offline"), "offline: a lease as long as the longest grant ends nothing early")
+
+    def _check_recording(self, place: _Place, role: RoleModel) -> None:
+        if role.subcommands and role.record == Record.NONE:
+            self._error(place.at("subcommands"), "subcommands: nothing is told of a session with `record: none`")
+        if not role.watch:
+            return
+        if role.record in {Record.NONE, Record.EVENTS}:
+            self._error(place.at("watch"), "watch: there is nothing to see without `record: output` or `record: input`")
+        if role.recording != REQUIRED:
+            self._error(
+                place.at("watch"), "watch: what may go unrecorded cannot be watched: write `recording: required`"
+            )
+        watchers, eligible = self._members(role.approvers), self._members(role.eligible)
+        alone = sorted(person for person in eligible if not watchers - {person})
+        if alone:
+            self._warn(place.at("watch"), f"only an administrator could watch sessions of {', '.join(alone)}")
 
     def _check_commands(self, place: _Place, role: RoleModel) -> None:
         for index, command in enumerate(role.commands.items):
@@ -265,31 +282,3 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, list(known), n=1)
     suggestion = f"; did you mean {close[0]}?" if close else ""
     return f"unknown {what} {name[:80]!a}{suggestion}"
-
-
-def _role(name: str, model: RoleModel) -> Role:
-    return Role(
-        name=name,
-        description=model.description,
-        hosts=Selector(model.hosts.labels, model.hosts.all_hosts),
-        run_as_users=tuple(model.run_as),
-        run_as_groups=tuple(model.run_as_groups),
-        commands=model.commands.as_commands(),
-        shell=model.shell,
-        eligible=_party(model.eligible),
-        approvers=_party(model.approvers),
-        approvals=model.approvals,
-        default_s=model.duration.default,
-        max_s=model.duration.max,
-        request_timeout_s=model.request_timeout,
-        mfa=model.mfa,
-        reason=model.reason,
-        ticket=model.ticket,
-        record=Record(model.record),
-        extend=Extend(model.extend),
-        lease_s=model.offline,
-    )
-
-
-def _party(model: PartyModel) -> Party:
-    return Party(frozenset(model.people), frozenset(model.groups))

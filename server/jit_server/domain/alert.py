@@ -10,30 +10,39 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from jit_server.domain import shell
 from jit_server.domain.events import Event
 from jit_server.domain.grant import Grant
 from jit_server.domain.identity import Host
+from jit_server.domain.session import Session
 from jit_server.domain.span import typed
 
 SILENT_AFTER_US = 60 * 1_000_000
 """A host that is away for less, as while it or the server starts anew, is nothing to look at yet."""
 
 LOOK_BACK_US = 7 * 24 * 3600 * 1_000_000
-"""How long leftovers and footprints are shown."""
+"""How long leftovers, footprints and recordings that are not whole are shown."""
 
 SHOWN = 5
 """Of many processes or paths a message names so many; the audit log has the rest."""
+
+
+BRIEF = 120
+"""Of a command line a message has so many characters; `jitctl sessions show` has the rest."""
 
 
 class AlertKind(StrEnum):
     """In the order of how much they matter."""
 
     END_UNCONFIRMED = "end_unconfirmed"
+    SESSION_WAITING = "session_waiting"
+    RECORDING_DAMAGED = "recording_damaged"
     LEFTOVERS = "leftovers"
     HOST_SILENT = "host_silent"
     CLOCK_OFF = "clock_off"
     HOST_PROBLEM = "host_problem"
     FOOTPRINT = "footprint"
+    RECORDING_INCOMPLETE = "recording_incomplete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +103,41 @@ def footprint(event: Event) -> Alert:
     )
 
 
+def waiting(session: Session) -> Alert:
+    """Somebody sits before a sudo that starts once it is watched (SPEC 8.5)."""
+    return Alert(
+        AlertKind.SESSION_WAITING,
+        session.began_at,
+        f"{session.user} waits on {session.host} until somebody watches: {_brief(shell.join(session.argv))}; "
+        f"jitctl sessions watch {session.session_id}",
+        host=session.host,
+        user=session.user,
+        role=session.role,
+        grant_id=session.grant_id,
+    )
+
+
+def marred(session: Session) -> Alert:
+    """The recording of a session is damaged, or ends before it does."""
+    if session.damage:
+        kind, since = AlertKind.RECORDING_DAMAGED, session.damaged_at
+        what = f"the recording of {session.session_id} is damaged: {session.damage}"
+        todo = f"compare all of them: jitctl sessions verify, and look at {session.host}"
+    else:
+        kind, since = AlertKind.RECORDING_INCOMPLETE, session.ended_at or session.began_at
+        what = f"the recording of {session.session_id} is not whole: {session.incomplete}"
+        todo = f"see why on {session.host}: jit doctor"
+    return Alert(
+        kind,
+        since,
+        f"{what}; {todo}",
+        host=session.host,
+        user=session.user,
+        role=session.role,
+        grant_id=session.grant_id,
+    )
+
+
 def of_host(host: Host, *, live_grants: int, now: int) -> Iterator[Alert]:
     """What is wrong with a host that was not removed."""
     if not host.connected:
@@ -124,6 +168,10 @@ def _some(items: Iterable[str]) -> str:
     every = list(items)
     rest = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
     return ", ".join(every[:SHOWN]) + rest
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= BRIEF else f"{text[: BRIEF - 1]}…"
 
 
 def _count(number: int, what: str) -> str:

@@ -50,6 +50,15 @@ class EventKind(StrEnum):
     SESSION_STARTED = "session.started"
     SESSION_REJECTED = "session.rejected"
     SESSION_ENDED = "session.ended"
+    SESSION_WAITING = "session.waiting"
+    SESSION_FROZEN = "session.frozen"
+    SESSION_THAWED = "session.thawed"
+    SESSION_KILLED = "session.killed"
+    SESSION_WATCHED = "session.watched"
+    SESSION_REPLAYED = "session.replayed"
+    RECORDING_STORED = "recording.stored"
+    RECORDING_DELETED = "recording.deleted"
+    RECORDING_DAMAGED = "recording.damaged"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,9 @@ RESIGN_AFTER_US = 30 * 1_000_000
 CONFIRMATION_GRACE_US = 5 * 1_000_000
 """How long after its end was due the host may take to say so before the grant counts as unconfirmed (SPEC 5.2)."""
 
+DEFAULT_RETAIN_S = 365 * 86_400
+"""How long recordings are kept after a session's end, where the role says nothing."""
+
 REVISION_US = 10_000
 MAX_REVISION = 2**31 - 1
 """Revisions grow by at least one in each 10 ms, so that a server that was restored from a backup, and has forgotten
@@ -87,6 +90,14 @@ class Grant:
     """The audit session sudo must come from; zero: any of the person's."""
     lease_s: int = 0
     """The host ends it by itself after so long without the server; zero: it does not."""
+    required: bool = True
+    """No record, no command (S5)."""
+    subcommands: bool = False
+    """What a command starts is told too."""
+    watch_s: int = 0
+    """Not zero: sudo starts only once somebody watches; unwatched it is frozen, and killed after so many seconds."""
+    retain_s: int = DEFAULT_RETAIN_S
+    """How long recordings of its sessions are kept after their end."""
     extensions: int = 0
     signature: Signature | None = None
     agreed_until: int = 0
@@ -184,6 +195,9 @@ def message(grant: Grant, *, revision: int, boot_id: str, now: int) -> bytes:
         "commands": _listed(grant.commands),
         "shell": grant.shell,
         "record": grant.record.value,
+        "required": grant.required,
+        "subcommands": grant.subcommands,
+        "watch_s": grant.watch_s,
         "role": grant.role,
         "not_before": grant.not_before,
         "not_after": not_after,

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from jit_server.domain import lock as locking
 from jit_server.domain.ask import ALL, Ask, Commands, covers, describe
-from jit_server.domain.grant import Grant, Record, too_large
+from jit_server.domain.grant import DEFAULT_RETAIN_S, Grant, Record, too_large
 from jit_server.domain.identity import Host, User
 from jit_server.domain.lock import Lock, LockKind
 
@@ -55,7 +55,8 @@ class Extend(StrEnum):
 class Role:
     """What may be done, where, by whom, and under which conditions; durations in seconds.
 
-    `lease_s` zero: grants last until their end though the server is not heard (SPEC 2.6).
+    `lease_s` zero: grants last until their end though the server is not heard (SPEC 2.6).  `watch_s` zero: sessions run
+    unwatched; else they start watched, and one that nobody watches is frozen and killed after so long (SPEC 8.5).
     """
 
     name: str
@@ -74,9 +75,14 @@ class Role:
     mfa: bool = True
     reason: bool = True
     ticket: bool = False
-    record: Record = Record.EVENTS
+    record: Record = Record.OUTPUT
     extend: Extend = Extend.SELF
     lease_s: int = 0
+    required: bool = True
+    """No record, no command (S5)."""
+    subcommands: bool = False
+    watch_s: int = 0
+    retain_s: int = DEFAULT_RETAIN_S
 
     @property
     def terms(self) -> tuple[object, ...]:
@@ -91,6 +97,10 @@ class Role:
             self.record,
             self.extend,
             self.lease_s,
+            self.required,
+            self.subcommands,
+            self.watch_s,
+            self.retain_s,
         )
 
 

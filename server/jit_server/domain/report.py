@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jit_server.domain.grant import Record
 from jit_server.domain.identity import LocalUser
 
 
@@ -87,7 +88,18 @@ class DropAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionWaiting:
+    """Its role is watched: sudo starts once somebody watches (SPEC 8.5)."""
+
+    session_id: str
+    user: LocalUser
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SessionStarted:
+    """sudo accepted a command; `record` is what is kept of it, `environment` what of it may be (SPEC 8.2)."""
+
     session_id: str
     user: LocalUser
     run_as_user: str
@@ -96,6 +108,10 @@ class SessionStarted:
     cwd: str
     tty: str
     standing: bool
+    record: Record = Record.EVENTS
+    environment: tuple[str, ...] = ()
+    rows: int = 0
+    columns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +124,44 @@ class SessionRejected:
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded:
+    """`digest` (hex) is that of its recording, empty without chunks; `incomplete` says why it stops short."""
+
     session_id: str
     exit_value: int
     signal: str
     run_time_us: int
     lost: bool
+    chunks: int = 0
+    digest: str = ""
+    output_bytes: int = 0
+    input_bytes: int = 0
+    incomplete: str = ""
 
 
-ReportBody = Applied | GrantRefused | Ended | DropAsked | Footprint | SessionStarted | SessionRejected | SessionEnded
+@dataclass(frozen=True, slots=True)
+class Subcommand:
+    """A program that the session's command started; `rejected` says why it was not let in, empty if it was."""
+
+    session_id: str
+    argv: tuple[str, ...]
+    command: str
+    cwd: str
+    run_as_user: str
+    rejected: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFrozen:
+    """What the host did with the session's processes; `why` is order or unwatched."""
+
+    session_id: str
+    frozen: bool
+    why: str
+
+
+SessionReport = SessionWaiting | SessionStarted | SessionRejected | SessionEnded | Subcommand | SessionFrozen
+
+ReportBody = Applied | GrantRefused | Ended | DropAsked | Footprint | SessionReport
 
 END_REASONS = frozenset({"expired", "revoked", "dropped", "stopped", "rebooted", "used"})
 REPLAYED, EXPIRED = "replayed", "expired"

@@ -20,8 +20,10 @@ def refusal(
     role = policy.roles[grant.role]
     if role.mfa and not request.mfa_passed:
         return Refused(role.name, f"role {role.name} wants a second factor by now, and none was shown")
-    if _strictness(role.record) > _strictness(grant.record):
+    if _is_laxer(grant, role):
         return Refused(role.name, f"role {role.name} is recorded more closely by now")
+    if role.watch_s and not 0 < grant.watch_s <= role.watch_s:
+        return Refused(role.name, f"role {role.name} is watched more closely by now")
     return _too_few(policy, role, grant, request, people)
 
 
@@ -35,6 +37,13 @@ def _too_few(
         return None
     approvals = "1 approval" if needed == 1 else f"{needed} approvals"
     return Refused(role.name, f"role {role.name} needs {approvals}, and of those given only {counted} still count")
+
+
+def _is_laxer(grant: Grant, role: Role) -> bool:
+    """Whether less would be kept of the grant's sessions than the role wants now."""
+    if _strictness(role.record) > _strictness(grant.record):
+        return True
+    return (role.required and not grant.required) or (role.subcommands and not grant.subcommands)
 
 
 def _strictness(record: Record) -> int:

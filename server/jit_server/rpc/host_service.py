@@ -1,18 +1,20 @@
-"""HostService: what a host asks for the people on it, and its certificate.  Its stream is in `host_session`."""
+"""HostService: what a host asks for the people on it, and its certificate.  Its streams are in `host_session` and
+`recording_uploads`."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from jit_protos.v1 import common_pb2, host_pb2
+from jit_protos.v1 import common_pb2, host_pb2, sessions_pb2
 from jit_server.domain.identity import HostCaller
 from jit_server.ports import Changes
-from jit_server.rpc import host_wire, wire
+from jit_server.rpc import host_wire, session_wire, wire
 from jit_server.rpc.access import MAX_CSR
 from jit_server.rpc.dispatch import Service
 from jit_server.rpc.finishing import finished
 from jit_server.rpc.host_session import HostSessions
 from jit_server.rpc.identity import Admission
+from jit_server.rpc.recording_uploads import RecordingUploads
 from jit_server.rpc.watching import is_final, woken
 from jit_server.services import Services
 
@@ -20,10 +22,11 @@ from jit_server.services import Services
 class HostService:
     """Turns messages of hosts into calls of the services."""
 
-    def __init__(self, services: Services, changes: Changes, sessions: HostSessions) -> None:
+    def __init__(self, services: Services, changes: Changes, sessions: HostSessions, uploads: RecordingUploads) -> None:
         self._services = services
         self._changes = changes
         self._sessions = sessions
+        self._uploads = uploads
 
     def service(self, admission: Admission) -> Service[HostCaller]:
         return Service(
@@ -31,6 +34,7 @@ class HostService:
             admission.host,
             {
                 "Session": self._sessions.serve,
+                "Record": self._uploads.serve,
                 "RenewCertificate": self._renew_certificate,
                 "Plan": self._plan,
                 "CreateRequest": self._create_request,
@@ -38,6 +42,8 @@ class HostService:
                 "CancelRequest": self._cancel_request,
                 "ExtendGrant": self._extend_grant,
                 "ListMine": self._list_mine,
+                "ListMySessions": self._list_my_sessions,
+                "GetMySession": self._get_my_session,
                 "BeginTotp": self._begin_totp,
                 "ConfirmTotp": self._confirm_totp,
             },
@@ -96,6 +102,18 @@ class HostService:
         user = host_wire.local_user(request)
         views = await self._services.requests.list_mine(caller, user, over_too=request.all)
         return host_pb2.ListMineResponse(requests=[wire.request_message(view) for view in views])
+
+    async def _list_my_sessions(
+        self, caller: HostCaller, request: host_pb2.LocalListSessionsRequest
+    ) -> sessions_pb2.ListSessionsResponse:
+        user, limit = host_wire.local_user(request), wire.listed(request.limit)
+        return session_wire.list_message(await self._services.sessions.list_local(caller, user, limit))
+
+    async def _get_my_session(
+        self, caller: HostCaller, request: host_pb2.LocalSessionRef
+    ) -> sessions_pb2.SessionDetails:
+        user, wanted = host_wire.local_user(request), wire.required(request.session_id, "the id of the session")
+        return session_wire.details_message(await self._services.sessions.get_local(caller, user, wanted))
 
     async def _begin_totp(self, caller: HostCaller, request: host_pb2.LocalBeginTotpRequest) -> common_pb2.TotpOffer:
         user, token = host_wire.local_user(request), wire.required(request.token, "the token")

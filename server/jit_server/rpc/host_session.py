@@ -1,7 +1,8 @@
 """The one stream of a host (SPEC 5): what it must hold goes down, what it saw comes up.
 
 A host has one stream: a new one replaces the old, whose connection the server may not know to be dead yet.  What the
-host is to hold does not wait for what it reports to be stored: a revocation overtakes a thousand reports.
+host is to hold does not wait for what it reports to be stored: a revocation overtakes a thousand reports.  Nor do the
+orders about its sessions (SPEC 8.5), which go down beside it.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from collections.abc import AsyncIterator
 from jit_protos.v1 import host_pb2
 from jit_server.domain.identity import HostCaller
 from jit_server.domain.report import Hello, Report
-from jit_server.errors import Conflict, Invalid, Unauthenticated, Unavailable
-from jit_server.ports import Changes, Clock, Subscription
-from jit_server.rpc import host_wire
+from jit_server.domain.session_order import REPEAT_S, Order
+from jit_server.errors import Invalid, Unauthenticated, Unavailable
+from jit_server.ports import Changes, Clock, Subscription, orders_of
+from jit_server.rpc import host_wire, session_wire
 from jit_server.rpc.dispatch import Write
 from jit_server.rpc.finishing import finished
+from jit_server.rpc.replacing import Newest
 from jit_server.rpc.watching import LOOK_AGAIN_S
 from jit_server.services import Services
 from jit_server.services.delivery import DesiredState
@@ -40,12 +43,12 @@ class HostSessions:
         self._services = services
         self._changes = changes
         self._clock = clock
-        self._running: dict[str, asyncio.Timeout] = {}
+        self._newest = Newest("stream")
 
     async def serve(self, caller: HostCaller, messages: Messages, write: Write) -> None:
         """Serve one stream until the host ends it, or a newer one of the same host takes its place."""
         hello = await _hello(messages)
-        async with self._alone(caller.host_id) as mine:
+        async with self._newest.alone(caller.host_id) as mine:
             with self._changes.subscribe([caller.host_id]) as changed:
                 try:
                     kept = await finished(self._services.hosts.hello(caller, hello))
@@ -56,29 +59,11 @@ class HostSessions:
                 try:
                     await write(host_wire.time_message(self._clock.now()))
                     await write(host_wire.kept_message(kept))
-                    await _Exchange(self._services, caller, hello, write).run(messages, changed)
+                    with self._changes.subscribe([orders_of(caller.host_id)]) as ordered:
+                        await _Exchange(self._services, caller, hello, write).run(messages, changed, ordered)
                 finally:
-                    if self._running.get(caller.host_id) is mine:
+                    if self._newest.is_newest(caller.host_id, mine):
                         await finished(self._services.hosts.disconnected(caller))
-
-    @contextlib.asynccontextmanager
-    async def _alone(self, host_id: str) -> AsyncIterator[asyncio.Timeout]:
-        """End the host's former stream, if there is one; raises `Conflict` out of this one when it is replaced."""
-        former = self._running.get(host_id)
-        if former is not None and not former.expired():
-            former.reschedule(asyncio.get_running_loop().time())
-        try:
-            async with asyncio.timeout(None) as mine:
-                self._running[host_id] = mine
-                try:
-                    yield mine
-                finally:
-                    if self._running.get(host_id) is mine:
-                        del self._running[host_id]
-        except TimeoutError:
-            if not mine.expired():
-                raise
-            raise Conflict("a newer stream of this host took the place of this one") from None
 
 
 class _Exchange:
@@ -96,9 +81,10 @@ class _Exchange:
         self._choosing = asyncio.Lock()
         self._saying = asyncio.Lock()
 
-    async def run(self, messages: Messages, changed: Subscription) -> None:
+    async def run(self, messages: Messages, changed: Subscription, ordered: Subscription) -> None:
         """Go on until the host closes its side; raises `Unavailable` when it fell silent."""
-        works = [asyncio.create_task(work) for work in (self._hear(messages), self._tell(changed))]
+        doing = (self._hear(messages), self._tell(changed), self._order(ordered))
+        works = [asyncio.create_task(work) for work in doing]
         try:
             done, _ = await asyncio.wait(works, return_when="FIRST_COMPLETED")
             for work in done:
@@ -128,6 +114,25 @@ class _Exchange:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pause()):
                     await changed.wait()
+
+    async def _order(self, ordered: Subscription) -> None:
+        """Say what is ordered about the host's sessions: at first, at each change, also when a watcher falls silent.
+
+        While a watched session is open it is said again and again, for the host freezes it when it hears nothing.
+        """
+        sent: tuple[Order, ...] | None = None
+        while True:
+            orders = await finished(self._services.sessions.orders(self._caller))
+            if orders.orders != sent or orders.repeat:
+                await self._say(session_wire.orders_message(orders))
+                sent = orders.orders
+            pause = min(
+                LOOK_AGAIN_S if orders.look_again_s is None else orders.look_again_s,
+                REPEAT_S if orders.repeat else LOOK_AGAIN_S,
+            )
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await ordered.wait()
 
     async def _take(self, message: host_pb2.HostMessage) -> None:
         match host_wire.host_message(message):

@@ -23,8 +23,12 @@ from jit_server.services.locks import LockService
 from jit_server.services.login import LoginService
 from jit_server.services.people import PeopleService
 from jit_server.services.policies import PolicyBook, PolicyService
+from jit_server.services.recordings import RecordingService
 from jit_server.services.requests import RequestService
+from jit_server.services.retention import RetentionService
+from jit_server.services.sessions import SessionsService
 from jit_server.services.starting import StartService
+from jit_server.services.verification import VerificationService
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Ports:
     secret_box: ports.SecretBox
     totp: ports.Totp
     policy_parser: ports.PolicyParser
+    objects: ports.ObjectStore
     random_bytes: RandomBytes = secrets.token_bytes
 
 
@@ -50,6 +55,10 @@ class Services:
     starting: StartService
     grants: GrantService
     locks: LockService
+    sessions: SessionsService
+    recordings: RecordingService
+    retention: RetentionService
+    verification: VerificationService
     alerts: AlertService
     delivery: DeliveryService
     hosts: HostService
@@ -71,6 +80,10 @@ def compose(world: Ports) -> Services:
         starting=StartService(world.store, world.clock, book),
         grants=GrantService(world.store, world.clock, book),
         locks=LockService(world.store, world.clock, book, world.random_bytes),
+        sessions=SessionsService(world.store, world.clock, book),
+        recordings=RecordingService(world.store, world.clock, world.objects),
+        retention=RetentionService(world.store, world.clock, world.objects),
+        verification=VerificationService(world.store, world.clock, world.objects),
         alerts=AlertService(world.store, world.clock, book),
         delivery=DeliveryService(world.store, world.clock, world.signer),
         hosts=HostService(world.store, world.clock, world.authority, world.signer, world.random_bytes),

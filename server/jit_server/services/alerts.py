@@ -7,13 +7,15 @@ from jit_server.domain.alert import Alert
 from jit_server.domain.events import EventKind, Query
 from jit_server.domain.identity import Duty, Host, Person
 from jit_server.domain.lifecycle import GrantState
+from jit_server.domain.session import SessionState
 from jit_server.errors import Denied
 from jit_server.ports import Clock
 from jit_server.services import access
 from jit_server.services.policies import PolicyBook
-from jit_server.store import Scope, Store
+from jit_server.store import Scope, SessionQuery, Store
 
 MAX_FOOTPRINTS = 1_000
+MAX_SESSIONS = 1_000
 
 
 class AlertService:
@@ -25,8 +27,8 @@ class AlertService:
     async def list_visible(self, caller: Person) -> tuple[Alert, ...]:
         """What matters most first.
 
-        Administrators and auditors see all of them; approvers those about grants of their roles, and about hosts their
-        roles reach.  Raises `Denied` for anybody else: an empty list would tell them that all is well.
+        Administrators and auditors see all of them; approvers those about grants and sessions of their roles, and about
+        hosts their roles reach.  Raises `Denied` for anybody else: an empty list would tell them that all is well.
         """
         async with self._store.read() as tx:
             user = await access.person(tx, caller)
@@ -44,6 +46,8 @@ class AlertService:
             left_over = await tx.grants.with_leftovers(scope, since)
             query = Query(kind=EventKind.GRANT_FOOTPRINT, since=since, limit=MAX_FOOTPRINTS, newest=True)
             footprints = [recorded.event for recorded in await tx.audit.query(query)]
+            waiting = await tx.sessions.select(SessionQuery(states=(SessionState.WAITING,)), scope, limit=MAX_SESSIONS)
+            marred = await tx.sessions.select(SessionQuery(marred=True, since=since), scope, limit=MAX_SESSIONS)
             open_grants = await tx.grants.count_open()
 
         def reached(host: Host) -> bool:
@@ -56,6 +60,8 @@ class AlertService:
         for grant in left_over:
             names = {"user": people[grant.user_id], "host": hosts[grant.host_id].name}
             found.append(alerts.leftovers(grant, **names))
+        found += [alerts.waiting(session) for session in waiting]
+        found += [alerts.marred(session) for session in marred]
         found += [alerts.footprint(event) for event in footprints if everything or event.role in roles]
         for host in hosts.values():
             if not host.removed and reached(host):

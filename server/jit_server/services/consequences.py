@@ -22,13 +22,11 @@ from jit_server.domain.report import (
     Footprint,
     GrantRefused,
     Report,
-    SessionEnded,
-    SessionRejected,
-    SessionStarted,
+    SessionReport,
 )
 from jit_server.services.ending import cancel_extensions, end_grant
 from jit_server.services.recording import host_actor, note_grant
-from jit_server.services.sessions import local_name, note_session
+from jit_server.services.session_reports import Word, local_name
 from jit_server.store import Transaction
 
 FRESH_US = 10 * 1_000_000
@@ -40,9 +38,10 @@ LEASE_TOLERANCE_US = 1_000_000
 
 async def follow(tx: Transaction, host: Host, grant: Grant | None, report: Report, now: int) -> None:
     """Do what follows; `grant` is None if the report names none of this host's."""
+    if isinstance(report.body, SessionReport):
+        await Word(tx, host, grant, report, now).follow(report.body)
+        return
     match report.body:
-        case SessionStarted() | SessionRejected() | SessionEnded():
-            await note_session(tx, host, grant, report, now)
         case _ if grant is None:
             pass
         case Applied() as applied:

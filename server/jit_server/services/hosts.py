@@ -13,7 +13,7 @@ from jit_server.domain.report import Hello
 from jit_server.errors import Conflict, Invalid, Unauthenticated
 from jit_server.ports import CertificateAuthority, Clock, IssuedCertificate, Signer
 from jit_server.services import access
-from jit_server.services.ending import end_everything
+from jit_server.services.ending import end_everything, lose_sessions
 from jit_server.services.recording import host_actor, note_grant
 from jit_server.services.tokens import IssuedToken, hash_token, new_token
 from jit_server.services.views import HostView
@@ -129,7 +129,10 @@ class HostService:
         return Renewed(certificate, self._authority.certificate())
 
     async def remove(self, caller: Person, untrusted_host: str) -> HostView:
-        """Shut a host out: its certificate counts no more, its grants are revoked, its pending requests cancelled."""
+        """Shut a host out: its certificate counts no more, its grants are revoked, its pending requests cancelled.
+
+        Of its open sessions nobody will tell the end: they are lost.
+        """
         async with self._store.write() as tx:
             admin = await access.person(tx, caller)
             access.require_admin(admin)
@@ -139,6 +142,7 @@ class HostService:
             now = self._clock.now()
             scope = Scope(host_id=host.host_id, everything=True)
             await end_everything(tx, scope, actor=admin.name, now=now, why=f"{host.name} was removed")
+            await lose_sessions(tx, host, actor=admin.name, now=now)
             await tx.hosts.remove(host.host_id)
             await _note(tx, EventKind.HOST_REMOVED, host, now, admin.name)
             return await _view(tx, host.host_id)

@@ -56,6 +56,10 @@ async def issue(
         once=request.once,
         session=request.session,
         lease_s=role.lease_s,
+        required=role.required,
+        subcommands=role.subcommands,
+        watch_s=role.watch_s,
+        retain_s=role.retain_s,
     )
     await tx.grants.add(grant)
     if not scheduled:
@@ -75,6 +79,8 @@ def terms(grant: Grant) -> dict[str, JsonValue]:
         "once": grant.once,
         "session": grant.session,
         "lease_s": grant.lease_s,
+        "record": grant.record.value,
+        "watch_s": grant.watch_s,
     }
 
 

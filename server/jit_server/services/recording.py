@@ -1,4 +1,4 @@
-"""Audit events about requests and grants, with the names they carry (S7)."""
+"""Audit events about requests, grants and sessions, with the names they carry (S7)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from jit_server.domain.events import Event, EventKind, JsonValue
 from jit_server.domain.grant import Grant
 from jit_server.domain.identity import Host, User
 from jit_server.domain.request import AccessRequest
+from jit_server.domain.session import Session
 from jit_server.store import Transaction
 
 
@@ -46,6 +47,25 @@ async def note_grant(
 ) -> None:
     """Append an event about a grant; `user` and `host` are looked up unless they are at hand."""
     await _note(tx, kind, grant, grant.grant_id, actor=actor, now=now, user=user, host=host, details=details)
+
+
+async def note_session(
+    tx: Transaction, kind: EventKind, session: Session, *, actor: str, now: int, **details: JsonValue
+) -> None:
+    """Append an event about a session or its recording."""
+    await tx.audit.append(
+        Event(
+            at=now,
+            kind=kind,
+            actor=actor,
+            user=session.user,
+            host=session.host,
+            role=session.role,
+            request_id=session.request_id,
+            grant_id=session.grant_id,
+            details={"session": session.session_id, **details},
+        )
+    )
 
 
 async def _note(

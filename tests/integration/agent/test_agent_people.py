@@ -12,11 +12,12 @@ import grpc
 import pytest
 
 from jit_agent import keys
+from jit_agent.chunks import Chunks
 from jit_protos.v1 import common_pb2, host_pb2
 from jit_testing.fake_enforcer import envelope
 from jit_testing.fake_server import ScriptedError, grant, pending
 
-from .conftest import NOBODY, Person, World, as_user
+from .conftest import NOBODY, Json, Person, World, as_user
 from .test_agent_stream import GRANT, OTHER, connected, settled
 
 ASK = {
@@ -294,6 +295,27 @@ async def test_the_doctor_finds_what_is_wrong_and_says_how_to_mend_it(world: Wor
     assert checks["clock"]["ok"] is False
     assert "behind the server" in checks["clock"]["detail"]
     assert all(check["fix"] for check in checks.values() if not check["ok"])
+
+
+async def test_the_doctor_shows_recordings_that_the_server_refused_until_they_are_moved_away(world: World) -> None:
+    await connected(world)
+    await world.stop()
+    root, session_id = world.directory / "recordings", "ses-0000000000000001"
+    chunks = Chunks(root)
+    chunks.write(session_id, 0, start_ns=0, end_ns=1, frames=b"x" * 2_000_000, compress=False)
+    chunks.put_aside(session_id, "chunk 0 is another than the one that is kept")
+
+    async def recordings() -> Json:
+        await world.start()
+        answer = await world.ask(op="doctor")
+        return next(check for check in answer["checks"] if check["name"] == "recordings")
+
+    found = await recordings()
+    assert (found["ok"], found["detail"]) == (False, "1 recording was refused by the server, 1 MiB on this disk")
+    assert str(root) in found["fix"]
+    await world.stop()
+    (root / session_id).rename(world.directory / session_id)
+    assert (await recordings())["ok"] is True
 
 
 async def test_without_enrolment_the_doctor_answers_and_everything_else_says_why(world: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jit_testing import fake_agent as fake
+from jit_testing import fake_sessions
 from jit_testing.fake_agent import FakeAgent
 from jit_testing.jit_program import Jit
 
@@ -42,6 +43,14 @@ def _script(agent: FakeAgent) -> None:
     agent.on("cancel", fake.error("conflict", _HOSTILE, _HOSTILE))
     agent.on("drop", {"ok": True, "dropped": [fake.proof(grant=_HOSTILE)]})
     agent.on("doctor", {"ok": True, "checks": [{"name": _HOSTILE, "ok": False, "detail": _HOSTILE, "fix": _HOSTILE}]})
+    hostile = dict.fromkeys(
+        ("session_id", "grant_id", "role", "host", "run_as_user", "command", "cwd", "tty", "signal", "record",
+         "recording", "incomplete", "order", "reject_reason"), _HOSTILE,
+    )  # fmt: skip
+    session = fake_sessions.session(**hostile, argv=["id", _HOSTILE], watchers=[_HOSTILE])
+    ran = fake_sessions.subcommand(_HOSTILE, _HOSTILE, cwd=_HOSTILE, run_as_user=_HOSTILE, rejected=_HOSTILE)
+    listed = fake_sessions.sessions(session, fake_sessions.session(state=_HOSTILE, argv=[], command=_HOSTILE))
+    agent.on("log", {**fake_sessions.details(session, ran, environment=[_HOSTILE]), **listed})
     agent.on("mfa_begin", {"ok": True, "uri": _HOSTILE, "qr": ["█" + _HOSTILE]})
 
 
@@ -65,6 +74,12 @@ def _script(agent: FakeAgent) -> None:
         ["cancel", "req-1"],
         ["doctor"],
         ["doctor", "-o", "json"],
+        ["log"],
+        ["log", "-o", "name"],
+        ["log", "-o", "json"],
+        ["log", "ses-1"],
+        ["log", "ses-1", "-o", "json"],
+        ["log", "-n", _HOSTILE],
         ["mfa", "enroll", "--token", "t"],
         [_HOSTILE],
         ["sudo", "-u", _HOSTILE, "id"],

@@ -107,9 +107,9 @@ class Terminal(fdpexpect.fdspawn):  # type: ignore[misc]  # pexpect has no types
     Not pexpect.spawn: that forks, and gRPC's threads in this process do not survive a fork.
     """
 
-    def __init__(self, arguments: tuple[str, ...], columns: int, term: str) -> None:
+    def __init__(self, arguments: tuple[str, ...], columns: int, term: str, rows: int) -> None:
         ours, its = os.openpty()
-        termios.tcsetwinsize(its, (60, columns))
+        termios.tcsetwinsize(its, (rows, columns))
         self.process = subprocess.Popen(
             ["setsid", "--ctty", sys.executable, "-m", "jit_ctl", *arguments],
             stdin=its,
@@ -141,8 +141,8 @@ def on_terminal() -> Iterator[Callable[..., Terminal]]:
     """Starts `jitctl` on a terminal; whatever still runs afterwards is ended."""
     started: list[Terminal] = []
 
-    def start(*arguments: str, columns: int = 240, term: str = "dumb") -> Terminal:
-        started.append(Terminal(arguments, columns, term))
+    def start(*arguments: str, columns: int = 240, term: str = "dumb", rows: int = 60) -> Terminal:
+        started.append(Terminal(arguments, columns, term, rows))
         return started[-1]
 
     yield start

@@ -14,7 +14,7 @@ import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
-from jit_protos.v1 import admin_pb2, audit_pb2, people_pb2
+from jit_protos.v1 import admin_pb2, audit_pb2, people_pb2, sessions_pb2
 from jit_testing.ctl_certificates import Authority
 from jit_testing.ctl_values import request
 from jit_testing.fake_ctl_server import FakeServer
@@ -34,6 +34,12 @@ COMMANDS = [
     "grants show x",
     "grants revoke x -m no",
     "grants drop x",
+    "sessions ls",
+    "sessions show x",
+    "sessions freeze x -m no",
+    "sessions thaw x -m no",
+    "sessions kill x -y -m no",
+    "sessions verify x",
     "lock user x -m no",
     "unlock x -m no",
     "locks ls --all",
@@ -89,6 +95,7 @@ for service in (
     people_pb2.DESCRIPTOR.services_by_name["PeopleService"],
     admin_pb2.DESCRIPTOR.services_by_name["AdminService"],
     audit_pb2.DESCRIPTOR.services_by_name["AuditService"],
+    sessions_pb2.DESCRIPTOR.services_by_name["SessionService"],
 ):
     for method in service.methods:
         setattr(Liar, method.name, (_stream if method.server_streaming else _unary)(method.output_type))
@@ -165,7 +172,7 @@ def _texts(value: Any) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "command", ["requests ls", "grants ls", "locks ls", "alerts", "hosts ls", "users ls", "audit ls"]
+    "command", ["requests ls", "grants ls", "sessions ls", "locks ls", "alerts", "hosts ls", "users ls", "audit ls"]
 )
 def test_names_are_harmless_too(liar: Liar, jitctl: Any, command: str) -> None:
     assert_harmless(jitctl(*command.split(), "-o", "name").out)

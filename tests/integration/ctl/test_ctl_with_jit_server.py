@@ -17,8 +17,11 @@ import pyotp
 import pytest_asyncio
 
 from jit_protos.v1 import common_pb2, host_pb2
+from jit_testing.fake_ctl_sessions import exited, framed, out
+from jit_testing.recorded import a_chunk, a_session_id, digest_of
 from jit_testing.refusals import refused
 from jit_testing.server_world import PASSWORD, Host, World, new_world
+from jit_testing.upload import Upload
 
 POLICY = """\
 version: 1
@@ -297,3 +300,57 @@ async def eventually(look: Callable[[], Awaitable[Told]], good: Callable[[Told],
         while not good(told := await look()):
             pass
     return told
+
+
+async def test_a_session_is_found_exported_and_verified_and_a_flipped_byte_is_noticed(
+    world: World, admin: Person, tmp_path: Path
+) -> None:
+    token = await admin("hosts", "enroll-token", "web1", "-o", "name")
+    host = await world.enroll(token.out.strip())
+    stream = world.session(host)
+    await stream.hello()
+    await stream.kept()
+    session_id = a_session_id()
+    user = host_pb2.LocalUser(uid=1001, name="alice")
+    await stream.report(
+        1,
+        "",
+        session_started=host_pb2.SessionStarted(
+            session_id=session_id, user=user, argv=["/bin/ls", "a b"], command="/bin/ls", run_as_user="root",
+            record="output", rows=24, columns=80, environment=["TERM=xterm"],
+        ),
+    )  # fmt: skip
+    sent = [
+        a_chunk(session_id, 0, framed([out("größe".encode()[:3], 0.1), out("größe\r\n".encode()[3:])])),
+        a_chunk(session_id, 1, framed([exited(2, after=0.2)])),
+    ]
+    async with Upload(world.host(host)) as upload:
+        for chunk, content in sent:
+            await upload.keep(chunk, content)
+    digest = bytes.fromhex(digest_of([chunk for chunk, _ in sent]))
+    ended = host_pb2.SessionEnded(session_id=session_id, exit_value=2, chunks=2, digest=digest)
+    await stream.report(2, "", session_ended=ended)
+    assert [await stream.kept(), await stream.kept()] == [1, 2]
+
+    (listed,) = (await admin("sessions", "ls", "--text", "a b", "-o", "json")).json
+    assert (listed["session_id"], listed["state"], listed["recording"]) == (session_id, "ended", "whole")
+    shown = await admin("sessions", "show", session_id[4:12])
+    assert "/bin/ls 'a b'" in shown.out
+    assert "TERM=xterm" in shown.out
+    exported = await admin("sessions", "export", session_id, "--format", "text")
+    assert (exported.status, exported.out, exported.err) == (0, "größe\n", "")
+    verified = await admin("sessions", "verify")
+    assert (verified.status, verified.out, verified.err) == (0, "", "1 recording: 1 whole\n")
+    over = await admin("sessions", "freeze", session_id, "-m", "too late")
+    assert (over.status, over.out) == (7, "")
+
+    name = sent[0][0].sha256
+    file = Path(world.config.recordings) / name[:2] / name[2:4] / name
+    file.chmod(0o600)
+    file.write_bytes(bytes([file.read_bytes()[0] ^ 1]) + file.read_bytes()[1:])
+    damaged = await admin("sessions", "verify", "--no-header")
+    assert damaged.status == 1
+    assert damaged.out.startswith(f"{session_id}\tdamaged\t")
+    assert damaged.out.count("\n") == 1
+    assert (await admin("sessions", "export", session_id)).status != 0
+    stream.end()

@@ -67,7 +67,7 @@ spool = Spool(Path(sys.argv[1]), sys.argv[2])
 for number in range(int(sys.argv[3])):
     spool.append(b"%d" % number)
     os.write(1, b"%d\\n" % number)
-spool.open_session("ses-0000000000000001", "")
+spool.append_session("ses-0000000000000001", [(20, b"started")])
 os._exit(9)
 """
 
@@ -80,23 +80,68 @@ def test_everything_that_was_told_as_stored_is_there_after_a_crash(path: Path) -
         assert done.returncode == 9, done.stderr
         spool = Spool(path, HOST)
         told = [line.encode() for line in done.stdout.decode().split()]
-        assert [body for _, body in spool.pending(0, 100)][-7:] == told
-        assert [number for number, _ in spool.pending(0, 100)] == list(range(1, 7 * crash + 1))
-        assert spool.open_sessions() == [("ses-0000000000000001", "")]
+        reports = [body for _, body in spool.pending(0, 100)]
+        assert reports[-8:] == [*told, b"started"]
+        assert [number for number, _ in spool.pending(0, 100)] == list(range(1, 8 * crash + 1))
         spool.close_session("ses-0000000000000001", None)
+        spool.forget_sessions([])
         spool.close()
+
+
+SESSION = "ses-0000000000000001"
+
+
+def test_what_a_session_tells_is_stored_once_however_often_its_stream_is_read(path: Path) -> None:
+    spool = Spool(path, HOST)
+    assert spool.append_session(SESSION, [(100, b"started"), (150, b"make")]) == 2
+    spool.close()
+    again = Spool(path, HOST)
+    assert again.append_session(SESSION, [(100, b"started"), (150, b"make"), (180, b"cc")]) == 3
+    assert again.append_session(SESSION, [(100, b"started"), (150, b"make"), (180, b"cc")]) is None
+    # Another session has a stream of its own.
+    assert again.append_session("ses-0000000000000002", [(100, b"other")]) == 4
+    assert [body for _, body in again.pending(0, 10)] == [b"started", b"make", b"cc", b"other"]
+    again.close()
+
+
+def test_a_session_ends_once_and_is_forgotten_when_nothing_is_left_of_it(path: Path) -> None:
+    spool = Spool(path, HOST)
+    spool.append_session(SESSION, [(100, b"started")])
+    assert not spool.is_closed(SESSION)
+    assert spool.close_session(SESSION, b"ended") == 2
+    assert spool.is_closed(SESSION)
+    assert spool.close_session(SESSION, b"ended") is None
+    assert spool.append_session(SESSION, [(200, b"late")]) is None
+    assert spool.close_session("ses-0000000000000002", b"other", [SESSION]) == 3
+    assert not spool.is_closed(SESSION)
+    spool.forget_sessions([SESSION])
+    assert not spool.is_closed("ses-0000000000000002")
+    spool.close()
+
+
+def test_what_is_left_to_tell_of_a_session_is_stored_with_its_end_and_once(path: Path) -> None:
+    spool = Spool(path, HOST)
+    spool.append_session(SESSION, [(100, b"started")])
+    assert spool.close_session(SESSION, b"ended", events=[(100, b"started"), (150, b"make")]) == 3
+    assert [body for _, body in spool.pending(0, 9)] == [b"started", b"make", b"ended"]
+    assert spool.close_session(SESSION, b"ended", events=[(150, b"make")]) is None
+    assert spool.close_session("ses-0000000000000003", None, events=[(9, b"rejected")]) == 4
+    spool.close()
 
 
 def test_a_session_that_cannot_be_recorded_is_refused_while_ends_of_grants_still_fit(path: Path) -> None:
     spool = Spool(path, HOST, limit=1_003)
+    spool.require_room()
     for number in range(3):
-        spool.open_session(f"ses-{number:016d}", GRANT)
-        spool.append(b"started")
+        spool.append_session(f"ses-{number:016d}", [(1, b"started")])
     with pytest.raises(SpoolUnavailable, match="3 reports the server has not taken"):
-        spool.open_session("ses-0000000000000009", GRANT)
+        spool.require_room()
+    with pytest.raises(SpoolUnavailable, match="3 reports the server has not taken"):
+        spool.append_session("ses-0000000000000009", [(1, b"started")])
     assert spool.append_outcome(GRANT, 1, "ended", b"proof", at=1) == 4
-    spool.acknowledge(4)
-    spool.open_session("ses-0000000000000009", GRANT)
+    assert spool.close_session("ses-0000000000000000", b"ended") == 5
+    spool.acknowledge(5)
+    spool.require_room()
     spool.close()
 
 

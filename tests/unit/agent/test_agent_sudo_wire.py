@@ -11,6 +11,10 @@ from jit_agent.errors import Malformed
 from jit_protos.sudo import log_server_pb2 as pb
 
 WORDS = pb.InfoMessage.StringList(strings=[b"id", b"-u"])
+ENVIRONMENT = [
+    b"TERM=xterm", b"PATH=/bin", b"LC_TIME=de_DE", b"AWS_SECRET_ACCESS_KEY=no", b"SUDO_COMMAND=/usr/bin/id -u",
+    b"LC_TIMEX-Y=1", b"XTERM=1", b"SSH_TTY=/dev/pts/1",
+]  # fmt: skip
 ACCEPT = pb.ClientMessage(
     accept_msg=pb.AcceptMessage(
         submit_time=pb.TimeSpec(tv_sec=5),
@@ -21,6 +25,9 @@ ACCEPT = pb.ClientMessage(
             pb.InfoMessage(key=b"submitcwd", strval=b"/home/alice"),
             pb.InfoMessage(key=b"runuid"),
             pb.InfoMessage(key=b"runargv", strlistval=WORDS),
+            pb.InfoMessage(key=b"lines", numval=24),
+            pb.InfoMessage(key=b"columns", numval=80),
+            pb.InfoMessage(key=b"runenv", strlistval=pb.InfoMessage.StringList(strings=ENVIRONMENT)),
         ],
         expect_iobufs=True,
     )
@@ -29,7 +36,15 @@ ACCEPT = pb.ClientMessage(
 
 def test_an_accept_message_says_what_is_run() -> None:
     assert sudo_wire.parse(ACCEPT.SerializeToString()) == sudo_wire.Accept(
-        command="/usr/bin/id", argv=("id", "-u"), run_as_user="root", cwd="/root", tty="", expects_commit=True
+        command="/usr/bin/id",
+        argv=("id", "-u"),
+        run_as_user="root",
+        cwd="/root",
+        tty="",
+        expects_commit=True,
+        environment=("TERM=xterm", "LC_TIME=de_DE", "SUDO_COMMAND=/usr/bin/id -u", "SSH_TTY=/dev/pts/1"),
+        rows=24,
+        columns=80,
     )
 
 
@@ -78,6 +93,18 @@ def test_a_command_line_at_the_limit_is_taken_and_one_beyond_is_named() -> None:
     assert isinstance(sudo_wire.parse(rejected([b"x" * 65_535])), sudo_wire.Reject)
     with pytest.raises(Malformed, match=r"65537 bytes.*limit 65536"):
         sudo_wire.parse(rejected([b"x" * 65_536]))
+
+
+def test_a_program_within_a_session_may_have_any_command_line_and_a_long_one_is_cut_visibly() -> None:
+    """`find -exec rm {} +` must not end the session it runs in."""
+    event = sudo_wire.parse(rejected([b"rm", *[b"x" * 100] * 3_000]), nested=True)
+    assert isinstance(event, sudo_wire.Reject)
+    assert len(event.argv) < 100
+    assert event.argv[:2] == ("rm", "x" * 100)
+    assert event.argv[-1] == f"… ({3_001 - (len(event.argv) - 1)} more words)"
+    short = sudo_wire.parse(rejected([b"rm", b"x"]), nested=True)
+    assert isinstance(short, sudo_wire.Reject)
+    assert short.argv == ("rm", "x")
 
 
 def test_text_that_grows_when_it_is_made_visible_is_measured_as_it_is_stored() -> None:

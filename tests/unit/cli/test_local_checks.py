@@ -9,7 +9,7 @@ import pytest
 from jit_cli.local_checks import look, sudo_variant
 
 
-@pytest.mark.parametrize("printed", ["Sudo version 1.9.13p3\nmore", "Sudo version 1.9.10", "Sudo version 1.10.0"])
+@pytest.mark.parametrize("printed", ["Sudo version 1.9.13p3\nmore", "Sudo version 1.9.12", "Sudo version 1.10.0"])
 def test_the_original_sudo_that_is_new_enough_is_good(printed: str) -> None:
     assert sudo_variant(printed).ok
 
@@ -18,7 +18,7 @@ def test_the_original_sudo_that_is_new_enough_is_good(printed: str) -> None:
 def test_any_other_sudo_is_not_and_the_mend_is_said(printed: str | None) -> None:
     check = sudo_variant(printed)
     assert not check.ok
-    assert "1.9.10" in check.fix
+    assert "1.9.12" in check.fix
 
 
 def test_files_of_the_installation_are_looked_for(tmp_path: Path) -> None:

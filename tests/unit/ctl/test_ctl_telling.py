@@ -82,7 +82,19 @@ def test_an_end_names_what_was_left_over_and_one_without_a_host_says_why() -> No
             "lck-1 until it is lifted: stolen; 2 grants revoked, 0 requests cancelled",
         ),
         ("lock.lifted", {"lock": "lck-1", "reason": "its time was up"}, "lck-1: its time was up"),
+        ("session.waiting", {"session": "ses-1", "command_line": "/bin/id"}, "/bin/id, until somebody watches"),
+        ("session.rejected", {"command_line": "/bin/id", "reason": "not allowed"}, "/bin/id: not allowed"),
+        ("session.frozen", {"why": "order", "reason": "what is this?", "done": False}, "ordered: what is this?"),
+        ("session.frozen", {"why": "unwatched", "reason": "", "done": True}, "by the host: unwatched"),
+        ("session.thawed", {"why": "order", "reason": "", "done": True}, "done by the host"),
+        ("session.replayed", {"session": "ses-1"}, "ses-1"),
+        ("recording.damaged", {"session": "ses-1", "why": "chunk 2 is gone"}, "ses-1: chunk 2 is gone"),
+        (
+            "recording.deleted",
+            {"session": "ses-1", "chunks": 3, "bytes": 900, "digest": "ab12"},
+            "ses-1: 3 chunks, 900 bytes, digest ab12",
+        ),
     ],
 )
-def test_what_happens_to_grants_and_locks_is_told_in_words(kind: str, details: dict[str, Any], words: str) -> None:
+def test_what_happens_is_told_in_words(kind: str, details: dict[str, Any], words: str) -> None:
     assert told(replace(EVENT, kind=kind, details=details)) == words

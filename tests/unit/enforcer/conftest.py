@@ -28,6 +28,7 @@ NOW = 1_800_000_000_000_000
 SECOND = 1_000_000
 BOOT = "8267f942-9f41-46c3-b228-af21deaa6931"
 HOST = "hst-0000000000000000"
+SESSION = "ses-0000000000000001"
 TAG = b"jit grant v1"
 
 
@@ -48,10 +49,11 @@ class FakeClock:
 
 
 class FakeScopes(Scopes):
-    """Scopes as sets of pids; a signal ends all but the `deaf`, KILL ends those too.
+    """Scopes as sets of pids; a signal ends all but the `deaf` and the frozen, KILL ends those too.
 
     `broken` makes systemd refuse, `immortal` keeps processes alive, `maimed` scopes have lost their placeholder, and
-    systemd has given the `forgotten` up.  `sent` is what was sent to each pid.
+    systemd has given the `forgotten` up.  `sent` is what was sent to each pid, `session_of` what it was let in as;
+    what is in the `still` sessions is frozen, and a process that is `stuck` does not freeze.
     """
 
     def __init__(self, paths: Paths) -> None:
@@ -64,6 +66,9 @@ class FakeScopes(Scopes):
         self.forgotten: set[Scope] = set()
         self.sent: dict[int, list[signal.Signals]] = {}
         self.timers: set[Scope] = set()
+        self.session_of: dict[int, str] = {}
+        self.still: set[str] = set()
+        self.stuck = False
 
     def start(self, scope: Scope, *, left_us: int, not_after: int) -> None:
         if left_us <= SECOND:
@@ -87,8 +92,37 @@ class FakeScopes(Scopes):
     def whole(self, scope: Scope) -> bool:
         return scope in self.held and scope not in self.maimed
 
-    def admit(self, scope: Scope, pid: int) -> None:
+    def admit(self, scope: Scope, session: str, pid: int) -> None:
         self.held[scope].add(pid)
+        self.session_of[pid] = session
+
+    def has_session(self, scope: Scope, session: str) -> bool:
+        return any(self.session_of.get(pid) == session for pid in self.held.get(scope, ()))
+
+    def freeze(self, scope: Scope, session: str) -> bool:
+        changed = session not in self.still
+        self.still.add(session)
+        return changed
+
+    def await_frozen(self, scope: Scope, session: str) -> None:
+        if self.stuck:
+            raise Unsafe("does not freeze")
+
+    def thaw(self, scope: Scope, session: str) -> bool:
+        changed = session in self.still
+        self.still.discard(session)
+        return changed
+
+    def kill_session(self, scope: Scope, session: str) -> int:
+        if self.immortal:
+            raise Unsafe("still populated")
+        gone = {pid for pid in self.held[scope] if self.session_of.get(pid) == session}
+        killed = len(gone & set(self.programs(scope)))
+        self.held[scope] -= gone
+        return killed
+
+    def kill_frozen(self, scope: Scope) -> None:
+        self.held[scope] -= {pid for pid in self.held[scope] if self.session_of.get(pid) in self.still}
 
     def holds(self, scope: Scope, pid: int) -> bool:
         return pid in self.held.get(scope, set())
@@ -98,7 +132,8 @@ class FakeScopes(Scopes):
 
     def send(self, scope: Scope, pid: int, *numbers: signal.Signals) -> None:
         self.sent.setdefault(pid, []).extend(numbers)
-        if pid not in self.deaf or signal.SIGKILL in numbers:
+        frozen = self.session_of.get(pid) in self.still
+        if not (frozen or pid in self.deaf) or signal.SIGKILL in numbers:
             self.held[scope].discard(pid)
 
     def move(self, old: Scope, new: Scope) -> None:
@@ -134,6 +169,9 @@ def fields(**changes: Any) -> dict[str, Any]:
         "commands": "ALL",
         "shell": False,
         "record": "output",
+        "required": False,
+        "subcommands": False,
+        "watch_s": 0,
         "role": "web",
         "not_before": NOW,
         "not_after": NOW + 3600 * SECOND,
@@ -246,6 +284,10 @@ class AtTheGate:
     host: Host
 
     def __call__(self, line: str, *, session: int = 7, started_us: int | None = None) -> str | None:
+        return self.admit(line, session=session, started_us=started_us).grant
+
+    def admit(self, line: str, *, session: int = 7, started_us: int | None = None) -> admission.Admitted:
+        """The whole answer; as a session it is `SESSION`."""
         folder = self.host.paths.proc / "100"
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "fd").mkdir(parents=True)
@@ -256,7 +298,7 @@ class AtTheGate:
         (folder / "stat").write_text(f"100 (sudo) S 7 {' '.join(['0'] * 17)} {start} 0\n")
         (folder / "sessionid").write_text(str(session))
         (folder / "cmdline").write_bytes("\0".join([*line.split(), ""]).encode())
-        return admission.admit(self.host, ("127.0.0.1", 40_000), ("127.0.0.1", 843)).grant
+        return admission.admit(self.host, ("127.0.0.1", 40_000), ("127.0.0.1", 843), SESSION)
 
     def leave(self, scopes: FakeScopes) -> None:
         """It has ended."""

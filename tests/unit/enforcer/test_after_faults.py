@@ -8,7 +8,7 @@ from jit_enforcer import applying, ending, reconciling
 from jit_enforcer.errors import Unsafe
 from jit_enforcer.host import Host
 from jit_enforcer.rules import Rules
-from unit.enforcer.conftest import NOW, SECOND, FakeScopes, Signer
+from unit.enforcer.conftest import NOW, SECOND, SESSION, FakeScopes, Signer
 
 ONE = "gnt-0000000000000001"
 
@@ -37,7 +37,7 @@ def test_a_crash_in_the_middle_of_an_extension_ends_no_program(
     """REVIEW 5: the next start moves over what the extension had not."""
     host = boot()
     old = applying.apply(host, signer.grant())
-    scopes.admit(old.scope, 77)
+    scopes.admit(old.scope, SESSION, 77)
 
     def crash(*_: object) -> None:
         raise KeyboardInterrupt

@@ -11,7 +11,7 @@ from jit_enforcer.host import Host
 from jit_enforcer.paths import Paths
 from jit_enforcer.scope import Scopes
 from jit_enforcer.units import Scope
-from unit.enforcer.conftest import NOW, SECOND, FakeClock, FakeScopes, Signer
+from unit.enforcer.conftest import NOW, SECOND, SESSION, FakeClock, FakeScopes, Signer
 
 IDS = [f"gnt-000000000000000{number}" for number in range(1, 6)]
 PEOPLE = [{"uid": 4001, "user": "alice"}, {"uid": 4002, "user": "bob"}]
@@ -120,7 +120,7 @@ def test_an_extension_that_fails_late_keeps_the_older_revision_with_its_timer(
     host: Host, scopes: FakeScopes, signer: Signer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = applying.apply(host, signer.grant())
-    scopes.admit(old.scope, 77)
+    scopes.admit(old.scope, SESSION, 77)
     move = scopes.move
 
     def half(source: Scope, target: Scope) -> None:
@@ -177,19 +177,14 @@ def test_sudo_is_let_in_only_where_a_placeholder_keeps_the_scope_with_systemd(pa
     scope = Scope(f"jit-{IDS[0]}.scope", "jit.slice")
     folder = paths.cgroup / "jit.slice" / scope.name
     folder.mkdir(parents=True)
+    (folder / "cgroup.procs").write_text("50\n")
     for pid, line in ((50, b"jit-placeholder\0infinity\0" if placeholder else b""), (60, b"sudo\0id\0")):
         (paths.proc / str(pid)).mkdir()
         (paths.proc / str(pid) / "cmdline").write_bytes(line)
-        (paths.proc / str(pid) / "cgroup").write_text(f"0::/jit.slice/{scope.name}\n")
-
-    class Kernel(Scopes):
-        """What is written to `cgroup.procs` is in the cgroup, with what was there before."""
-
-        def _pids(self, directory: Any) -> list[int]:
-            return [50, int((directory / "cgroup.procs").read_text())]
-
+        (paths.proc / str(pid) / "cgroup").write_text(f"0::/jit.slice/{scope.name}/{SESSION}\n")
     with contextlib.nullcontext() if placeholder else pytest.raises(Unsafe, match="run it again"):
-        Kernel(paths).admit(scope, 60)
+        Scopes(paths).admit(scope, SESSION, 60)
+    assert (folder / SESSION / "cgroup.procs").read_text() == "60\n"
 
 
 ROW = "{number} {unit} {job} running\n"

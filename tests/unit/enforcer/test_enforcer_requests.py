@@ -156,7 +156,8 @@ def test_a_command_line_is_taken_whole_or_not_at_all(paths: Paths) -> None:
     [
         ("Sudo version 1.9.13p3\nSudoers policy plugin version 1.9.13p3\n", "1.9.13p3", True),
         ("Sudo version 1.9.16p2\n", "1.9.16p2", True),
-        ("Sudo version 1.9.9\n", "1.9.9", False),
+        ("Sudo version 1.9.12\n", "1.9.12", True),
+        ("Sudo version 1.9.11p3\n", "1.9.11p3", False),
         ("Sudo version 1.8.31p1\n", "1.8.31p1", False),
         ("sudo-rs 0.2.5\n", "sudo-rs 0.2.5", False),
         ("", "", False),

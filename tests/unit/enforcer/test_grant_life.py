@@ -9,7 +9,7 @@ from jit_enforcer import applying, ceiling, dropin, ending, reconciling, tickets
 from jit_enforcer.errors import Denied, Expired, Replayed, Unsafe, Unsuitable, WrongUser
 from jit_enforcer.host import Host
 from jit_enforcer.paths import Paths
-from unit.enforcer.conftest import BOOT, NOW, SECOND, FakeClock, FakeScopes, Person, Signer
+from unit.enforcer.conftest import BOOT, NOW, SECOND, SESSION, FakeClock, FakeScopes, Person, Signer
 
 ONE, TWO = "gnt-0000000000000001", "gnt-0000000000000002"
 OTHER_BOOT = BOOT.replace("8", "9")
@@ -51,7 +51,7 @@ def test_applying_twice_is_harmless_and_mends_what_was_lost(host: Host, scopes: 
 
 def test_a_grant_ends_at_its_end_with_proof(host: Host, clock: FakeClock, scopes: FakeScopes, signer: Signer) -> None:
     entry = applying.apply(host, signer.grant())
-    scopes.admit(entry.scope, 77)
+    scopes.admit(entry.scope, SESSION, 77)
     clock.pass_s(3599.999)
     ending.tick(host)
     assert rules(host.paths) == {ONE, "uid-4001"}
@@ -133,15 +133,31 @@ def test_what_the_end_of_one_leaves_alone_the_end_of_the_next_looks_for(
     assert {entry.grant.grant for entry in boot().live()} == {TWO}
 
 
-def test_while_one_of_several_records_input_all_do(host: Host, clock: FakeClock, signer: Signer) -> None:
-    defaults = host.paths.dropins / "uid-4001"
-    applying.apply(host, signer.grant())
-    assert "log_input" not in defaults.read_text()
-    applying.apply(host, signer.grant(grant=TWO, record="input", not_after=NOW + 600 * SECOND))
-    assert "log_input, !log_passwords" in defaults.read_text()
+@pytest.mark.parametrize(
+    ("less", "more", "changes"),
+    [
+        ("!log_output", "log_output", {"record": "output"}),
+        ("!log_input", "log_input", {"record": "input"}),
+        ("!log_subcmds", "log_subcmds", {"subcommands": True}),
+        ("log_server_timeout=10", "log_server_timeout=300", {"watch_s": 60}),
+    ],
+)
+def test_while_one_of_several_records_more_all_do(
+    host: Host, clock: FakeClock, signer: Signer, less: str, more: str, changes: dict[str, Any]
+) -> None:
+    def words() -> set[str]:
+        (line,) = (host.paths.dropins / "uid-4001").read_text().splitlines()
+        return set(line.removeprefix("Defaults:#4001 ").split(", "))
+
+    applying.apply(host, signer.grant(record="events"))
+    before = words()
+    assert less in before
+    applying.apply(host, signer.grant(grant=TWO, not_after=NOW + 600 * SECOND, **changes))
+    assert more in words()
+    assert less not in words()
     clock.pass_s(600)
     ending.tick(host)
-    assert "log_input" not in defaults.read_text()
+    assert words() == before
 
 
 @pytest.mark.parametrize(
@@ -167,7 +183,7 @@ def test_a_higher_revision_replaces_and_takes_the_processes_over(
     host: Host, clock: FakeClock, scopes: FakeScopes, signer: Signer
 ) -> None:
     old = applying.apply(host, signer.grant())
-    scopes.admit(old.scope, 77)
+    scopes.admit(old.scope, SESSION, 77)
     clock.pass_s(3000)
     new = applying.apply(host, signer.grant(revision=2, not_after=NOW + 7200 * SECOND, remaining_s=4200))
     assert new.scope != old.scope

@@ -13,7 +13,7 @@ import pytest
 from jit_enforcer import applying, closing, ending, notices
 from jit_enforcer.closing import LastMinutes
 from jit_enforcer.host import Host
-from unit.enforcer.conftest import NOW, SECOND, FakeClock, FakeScopes, Person, Signer
+from unit.enforcer.conftest import NOW, SECOND, SESSION, FakeClock, FakeScopes, Person, Signer
 
 ONE = "gnt-0000000000000001"
 HOST = os.uname().nodename
@@ -192,6 +192,15 @@ def test_a_role_cannot_write_to_a_terminal_what_it_likes(there: Host, signer: Si
     assert line == f"jit: \\x1b]0;x\\x07\\r\\nroot#\\u202e on {HOST} has ended: it was given back"
 
 
+def test_what_somebody_has_to_say_cannot_write_to_a_terminal_what_it_likes(
+    there: Host, signer: Signer, screen: Screen, uid: int
+) -> None:
+    entry = applying.apply(there, signer.grant(uid=uid))
+    notices.said(there.paths, entry.grant, "carol: \x1b[31mstop\r\nroot# é\u202e")
+    notices.said(there.paths, entry.grant, "")
+    assert screen.lines() == [f"jit: web on {HOST}: carol: \\x1b[31mstop\\r\\nroot# \\xe9\\u202e"]
+
+
 @pytest.mark.parametrize(
     ("reason", "stopped", "lease", "end"),
     [
@@ -228,7 +237,7 @@ def test_programs_are_asked_then_killed_and_sudo_outlives_them(
     entry = applying.apply(host, signer.grant())
     polite, stubborn, sudo = 71, 72, 73
     for pid in (polite, stubborn, sudo):
-        scopes.admit(entry.scope, pid)
+        scopes.admit(entry.scope, SESSION, pid)
     scopes.deaf = {stubborn, sudo}
     (host.paths.proc / "73").mkdir()
     (host.paths.proc / "73/exe").symlink_to("/usr/bin/sudo")
@@ -255,7 +264,7 @@ def test_an_extension_in_the_last_seconds_starts_the_count_anew(
     host: Host, clock: FakeClock, scopes: FakeScopes, signer: Signer
 ) -> None:
     entry = applying.apply(host, signer.grant())
-    scopes.admit(entry.scope, 71)
+    scopes.admit(entry.scope, SESSION, 71)
     scopes.deaf = {71}
     last = LastMinutes(host)
     clock.pass_s(3598)
@@ -274,7 +283,7 @@ def test_an_end_that_was_ordered_gives_programs_a_moment_and_no_more(
 ) -> None:
     entries = [applying.apply(host, signer.grant(grant=f"gnt-000000000000000{n}")) for n in (1, 2)]
     for number, entry in enumerate(entries):
-        scopes.admit(entry.scope, 71 + number)
+        scopes.admit(entry.scope, SESSION, 71 + number)
     scopes.deaf = {72}
     assert closing.close_now(host, [entry.scope for entry in entries]) == {entry.scope: 1 for entry in entries}
     assert [scopes.processes(entry.scope) for entry in entries] == [[], []]

@@ -14,7 +14,7 @@ from jit_enforcer import applying, ending, processes, programs
 from jit_enforcer.host import Host
 from jit_enforcer.ledger import Entry
 from jit_enforcer.paths import Paths
-from unit.enforcer.conftest import SECOND, FakeClock, FakeScopes, Signer
+from unit.enforcer.conftest import SECOND, SESSION, FakeClock, FakeScopes, Signer
 
 ALICE, BOB, ROOT = 4001, 4002, 0
 OF_THE_GRANT, ANOTHER = 7, 9
@@ -154,7 +154,7 @@ def test_neither_others_nor_what_was_there_before_nor_sudo_is_a_leftover(
     family.add("sudo", exe=programs.SUDO)
     family.add("dead", state="Z")
     other = applying.apply(host, signer.grant(grant="gnt-0000000000000002"))
-    scopes.admit(other.scope, family.add("of-another-grant"))
+    scopes.admit(other.scope, SESSION, family.add("of-another-grant"))
     assert leftovers(host, entry) == []
 
 

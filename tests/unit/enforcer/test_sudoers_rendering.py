@@ -1,7 +1,9 @@
 """What we write is what sudo's own parser reads, for every command we accept (S1, S12, SPEC 2.3)."""
 
+import contextlib
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,13 @@ from jit_enforcer import grant, parseback, sudoers
 from jit_enforcer.accounts import RunAs
 from jit_enforcer.errors import Malformed, Unsafe, Unsuitable
 from jit_enforcer.paths import Paths
+from jit_enforcer.recording import Recording, strictest
 from unit.enforcer.conftest import NOW, SECOND, fields
 
 ROOT = RunAs(0, None)
+OUTPUT = Recording("output", required=False, subcommands=False, watch_s=0)
+ALL_OF_IT = Recording("input", required=True, subcommands=True, watch_s=60)
+LEVELS = [replace(OUTPUT, record="none"), replace(OUTPUT, record="events"), OUTPUT, ALL_OF_IT]
 HOSTILE_NAMES = [
     *("a b", "x,bob", "%ops", "%sudo", "#0", "#1002", "ALL", "BOBS", "a\\b", "DOM\\carl", 'o"q', "a=b", "a!b", "!bob"),
     *("+netg", "-rf", "root ALL", "a(b", "*", "al*ce", "[ab]ob", "a#b", "a%b", "@include", "Ünï", "ümläut", "%:ops"),
@@ -50,7 +56,6 @@ def test_the_rule_of_all_commands_is_for_one_uid_and_keeps_the_environment_close
     assert commands["runasusers"] == [{"userid": 0}]
     assert commands["Commands"] == [{"command": "ALL"}]
     assert {"setenv": False} in commands["Options"]
-    assert {"log_output": True} in commands["Options"]
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
@@ -122,23 +127,47 @@ def test_sudo_never_says_yes_in_a_second_that_ends_after_the_grant() -> None:
     assert sudoers.not_after(parsed(not_after=NOW + SECOND + 999_999)) == "20270115080000Z"
 
 
-@pytest.mark.parametrize("record_input", [False, True])
-def test_the_defaults_are_the_strict_set(record_input: bool) -> None:
-    text, meant = (
-        sudoers.defaults(4001, record_input=record_input),
-        sudoers.expected_defaults(4001, record_input=record_input),
-    )
+@pytest.mark.parametrize("recording", LEVELS)
+def test_the_defaults_are_the_strict_set(recording: Recording) -> None:
+    text, meant = sudoers.defaults(4001, recording), sudoers.expected_defaults(4001, recording)
     parseback.check_text(text, defaults=[meant], rules=[])
     with pytest.raises(Unsafe):
         parseback.check_text(text, defaults=[], rules=[])
-    assert meant["Options"]["ignore_logfile_errors"] is False
-    assert meant["Options"].get("log_passwords", False) is False
+    never = {"ignore_logfile_errors", "ignore_iolog_errors", "log_passwords"}
+    assert {name for name in never if meant["Options"][name] is False} == never
+    assert meant["Options"]["log_allowed"] is True
 
 
-def test_only_a_role_that_records_input_gets_it() -> None:
-    assert "LOG_INPUT" in sudoers.rule(parsed(record="input"), ROOT)
-    assert "LOG_INPUT" not in sudoers.rule(parsed(record="output"), ROOT)
-    check(parsed(record="input", commands="ALL"), RunAs(33, 4))
+@pytest.mark.parametrize(
+    ("recording", "options"),
+    [
+        (replace(OUTPUT, record="none"), (False, True, False, False, "10")),
+        (replace(OUTPUT, record="events", required=True), (False, True, False, False, "10")),
+        (OUTPUT, (True, True, False, False, "10")),
+        (replace(OUTPUT, record="input"), (True, True, True, False, "10")),
+        (replace(OUTPUT, record="events", subcommands=True), (False, True, False, True, "10")),
+        (replace(OUTPUT, watch_s=1), (True, True, False, False, "300")),
+    ],
+)
+def test_what_is_recorded_stands_in_the_defaults(recording: Recording, options: tuple[bool | str, ...]) -> None:
+    found = sudoers.settings(recording)
+    names = ("log_output", "log_stderr", "log_input", "log_subcmds", "log_server_timeout")
+    assert tuple(found[name] for name in names) == options
+    assert list(found).index("log_output") < list(found).index("log_stderr")
+
+
+def test_a_rule_says_nothing_of_what_is_recorded() -> None:
+    rules = {sudoers.rule(parsed(record=record), ROOT) for record in grant.RECORDINGS}
+    assert len(rules) == 1
+    assert "LOG_" not in rules.pop()
+
+
+def test_of_several_grants_the_strictest_of_each_applies() -> None:
+    assert strictest([]) == Recording("none", required=False, subcommands=False, watch_s=0)
+    grants = [parsed(record="events", watch_s=600), parsed(record="output", required=True), parsed(record="none")]
+    assert strictest(grants) == Recording("output", required=True, subcommands=False, watch_s=600)
+    grants.append(parsed(record="input", subcommands=True, watch_s=60))
+    assert strictest(reversed(grants)) == ALL_OF_IT
 
 
 def test_a_text_that_says_more_or_nothing_or_nonsense_is_refused() -> None:
@@ -151,34 +180,64 @@ def test_a_text_that_says_more_or_nothing_or_nonsense_is_refused() -> None:
             parseback.check_text(wrong, defaults=[], rules=[sudoers.expected_rule(found, ROOT)])
 
 
+def check_whole(paths: Paths, text: str, **recordings: Recording) -> None:
+    """Whether ours, for alice and whoever else has a level, hold in this configuration; `{}` is where ours stand."""
+    found = parsed()
+    people = {"alice": 4001, "bob": 4002}
+    ours = "".join(sudoers.defaults(people[name], level) for name, level in recordings.items())
+    paths.sudoers.write_text(text.format(f"root ALL=(ALL) ALL\n{ours}{sudoers.rule(found, ROOT)}"))
+    parseback.check_whole(
+        paths,
+        defaults=[sudoers.expected_defaults(people[name], level) for name, level in recordings.items()],
+        rules=[sudoers.expected_rule(found, ROOT)],
+        run_as_names={"root", "bob"},
+        run_as_uids={0, 4002},
+    )
+
+
 @pytest.mark.parametrize(
-    ("before", "after", "holds"),
+    ("text", "holds"),
     [
-        ("Defaults env_reset\nDefaults ignore_logfile_errors\n", "", True),
-        ("Defaults:bob !log_output\nDefaults@web !log_output\n", "", True),
-        ("", "Defaults ignore_logfile_errors\n", False),
-        ("", "bob ALL=ALL\n", False),
-        ("Defaults!/usr/bin/id !log_output\n", "", False),
-        ("Defaults>root !log_output\n", "", False),
-        ("Defaults:bob log_servers+=192.0.2.1\n", "", False),
+        ("Defaults env_reset\nDefaults ignore_logfile_errors\n{}", True),
+        ("Defaults:carol !log_output\nDefaults@web !log_output\n{}", True),
+        ("{}Defaults ignore_logfile_errors\n", False),
+        ("{}bob ALL=ALL\n", False),
+        ("Defaults!/usr/bin/id !log_output\n{}", False),
+        ("Defaults!/usr/bin/id !log_ttyout\n{}", False),
+        ("Defaults!/usr/bin/id !log_stderr\n{}", False),
+        ("Defaults>root !log_output\n{}", False),
+        ("Defaults>root log_passwords\n{}", False),
+        ("Defaults>root log_server_timeout=100\n{}", False),
+        ("Defaults:carol log_servers+=192.0.2.1\n{}", False),
     ],
 )
-def test_ours_must_be_the_last_word(paths: Paths, before: str, after: str, holds: bool) -> None:
-    found, path = parsed(), paths.sudoers
-    ours = sudoers.defaults(4001, record_input=False) + sudoers.rule(found, ROOT)
-    path.write_text(f"{before}root ALL=(ALL) ALL\n{ours}{after}")
+def test_ours_must_be_the_last_word(paths: Paths, text: str, holds: bool) -> None:
+    for recording in LEVELS:
+        with contextlib.nullcontext() if holds else pytest.raises(Unsuitable):
+            check_whole(paths, text, alice=recording)
 
-    def check_whole() -> None:
-        parseback.check_whole(
-            paths,
-            defaults=[sudoers.expected_defaults(4001, record_input=False)],
-            rules=[sudoers.expected_rule(found, ROOT)],
-            run_as_names={"root"},
-            run_as_uids={0},
-        )
 
-    if holds:
-        check_whole()
-    else:
-        with pytest.raises(Unsuitable):
-            check_whole()
+@pytest.mark.parametrize(
+    ("option", "needs"),
+    [
+        ("!log_input", replace(OUTPUT, record="input")),
+        ("!log_ttyin", replace(OUTPUT, record="input")),
+        ("!log_subcmds", replace(OUTPUT, subcommands=True)),
+    ],
+)
+def test_what_only_some_grants_need_may_be_taken_away_as_long_as_none_of_them_lives(
+    paths: Paths, option: str, needs: Recording
+) -> None:
+    text = f"Defaults!/usr/bin/id {option}\n{{}}"
+    check_whole(paths, text, alice=OUTPUT)
+    with pytest.raises(Unsuitable, match=option[1:]):
+        check_whole(paths, text, alice=OUTPUT, bob=needs)
+
+
+def test_that_the_host_records_more_than_a_grant_needs_is_its_own_matter(paths: Paths) -> None:
+    check_whole(paths, "Defaults!/usr/bin/id log_input, log_output, log_subcmds\n{}", alice=LEVELS[0])
+
+
+def test_a_person_whose_own_grant_records_less_may_be_run_as(paths: Paths) -> None:
+    """cvtsudoers shows `Defaults:#4002` of ours as it would show `Defaults>#4002` of another's."""
+    check_whole(paths, "{}", alice=ALL_OF_IT, bob=LEVELS[0])

@@ -23,6 +23,14 @@ def test_a_target_is_met_up_to_its_limit_and_not_beyond() -> None:
     assert single("a", 1, "MB").met is None
 
 
+def test_of_some_figures_more_is_better() -> None:
+    enough = Target("ratio", 0.9, at_least=True)
+    assert compared("MB/s", [9.0], [10.0], "MB/s", enough).met is True
+    assert compared("MB/s", [8.9], [10.0], "MB/s", enough).met is False
+    assert single("nothing to compare with", 9, "MB/s", enough).met is False
+    assert compared("MB/s", [8.9], [10.0], "MB/s", enough).target == "ratio ≥ 0.9"
+
+
 def test_the_table_names_what_was_missed() -> None:
     assert "p99 ≤ 5: MISSED" in show([distribution("late", [6.0], "ms", Target("p99", 5))])
     assert "p99 ≤ 5: met" in show([distribution("late", [-600.0], "ms", Target("p99", 5))])

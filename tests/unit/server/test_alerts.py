@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from jit_server.domain.alert import AlertKind
+from jit_server.domain.grant import Record
 from jit_server.domain.identity import Duty, HostCaller, Person
 from jit_server.domain.policy import Selector
 from jit_server.domain.report import Ended, Footprint, FootprintChange, Hello, Leftover
 from jit_server.errors import Denied
-from jit_testing.core_world import SPOOL, CoreWorld, proof
+from jit_testing.core_world import SPOOL, CoreWorld, end_of, proof
 from jit_testing.server_fakes import BOOT, a_role
 
 DAY = 86_400
@@ -149,3 +152,42 @@ async def test_alerts_are_for_administrators_auditors_and_approvers_of_the_roles
     assert await _seen(world, dora) == [off]
     with pytest.raises(Denied, match="see alerts"):
         await world.services.alerts.list_visible(alice)
+
+
+async def test_who_waits_for_a_watcher_is_an_alert_to_those_who_could_watch(world: CoreWorld) -> None:
+    carol, host = await _two(world)
+    erin = await world.person("erin")
+    await world.apply(a_role(record=Record.OUTPUT, watch_s=60), a_role("db", approvers=("erin",)))
+    grant_id = await world.delivered(host, carol)
+    session_id = await world.wait_for_watcher(host, grant_id)
+    (alert,) = await world.services.alerts.list_visible(carol)
+    assert (alert.kind, alert.host, alert.user, alert.role) == (AlertKind.SESSION_WAITING, "web1", "alice", "web")
+    assert (alert.since, alert.grant_id) == (world.clock.now(), grant_id)
+    assert f"/usr/bin/id; jitctl sessions watch {session_id}" in alert.message
+    assert await _seen(world, erin) == []
+    await world.run(host, grant_id, session_id=session_id)
+    assert await _seen(world, carol) == []
+
+
+async def test_a_recording_that_is_not_whole_is_an_alert_for_a_week(world: CoreWorld) -> None:
+    carol, host = await _two(world)
+    grant_id = await world.delivered(host, carol)
+    session_id = await world.run(host, grant_id)
+    await world.report(host, grant_id, end_of(session_id))
+    assert await _seen(world) == []
+    session_id = await world.run(host, grant_id)
+    await world.report(host, grant_id, end_of(session_id, incomplete="the disk was full"))
+    (alert,) = await world.services.alerts.list_visible(carol)
+    assert (alert.kind, alert.user) == (AlertKind.RECORDING_INCOMPLETE, "alice")
+    assert f"the recording of {session_id} is not whole: the disk was full" in alert.message
+    session = await world.session(session_id)
+    async with world.store.write() as tx:
+        damaged = replace(session, damage="chunk 2 is not what its SHA-256 says", damaged_at=world.clock.now())
+        await tx.sessions.change(session, damaged)
+    (alert,) = await world.services.alerts.list_visible(world.root)
+    assert alert.kind is AlertKind.RECORDING_DAMAGED
+    assert f"the recording of {session_id} is damaged: chunk 2 is not" in alert.message
+    world.clock.advance(6 * DAY)
+    assert len(await _seen(world)) == 1
+    world.clock.advance(2 * DAY)
+    assert not [kind for kind, _, _ in await _seen(world) if kind.startswith("recording")]

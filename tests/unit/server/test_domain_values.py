@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from jit_server.domain import ids, shell
 from jit_server.domain.ask import ALL, Ask, Command, check_ask, command_problem, covers, describe
-from jit_server.domain.grant import MAX_ENVELOPE, message, remaining_s, too_large
+from jit_server.domain.grant import MAX_ENVELOPE, Record, message, remaining_s, too_large
 from jit_server.domain.identity import (
     LocalUser,
     check_boot_id,
@@ -221,6 +221,9 @@ def test_the_message_of_a_grant_has_exactly_the_keys_of_the_specification() -> N
         "commands": [{"path": "/usr/bin/id", "args": []}, {"path": "/usr/bin/journalctl", "args": None}],
         "shell": False,
         "record": "events",
+        "required": True,
+        "subcommands": False,
+        "watch_s": 0,
         "role": "web",
         "not_before": START,
         "not_after": START + 600 * SECOND,
@@ -229,6 +232,11 @@ def test_the_message_of_a_grant_has_exactly_the_keys_of_the_specification() -> N
         "session": 0,
         "remaining_s": 600,
     }
+    watched = replace(grant, record=Record.INPUT, required=False, subcommands=True, watch_s=60)
+    payload = json.loads(message(watched, revision=1, boot_id=BOOT, now=START)[14:])
+    assert (payload["record"], payload["required"], payload["subcommands"], payload["watch_s"]) == (
+        "input", False, True, 60,
+    )  # fmt: skip
     bound = replace(grant, once=True, session=7, lease_s=60)
     payload = json.loads(message(bound, revision=1, boot_id=BOOT, now=START + 30 * SECOND)[14:])
     assert (payload["once"], payload["session"]) == (True, 7)

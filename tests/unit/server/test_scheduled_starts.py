@@ -101,6 +101,8 @@ async def test_a_server_that_was_away_until_the_end_starts_nothing(world: CoreWo
         (replace(ROLE, approvals=2), "needs 2 approvals, and of those given only 1 still count"),
         (replace(ROLE, mfa=True), "wants a second factor by now"),
         (replace(ROLE, record=Record.INPUT), "is recorded more closely by now"),
+        (replace(ROLE, subcommands=True), "is recorded more closely by now"),
+        (replace(ROLE, watch_s=60), "is watched more closely by now"),
     ],
 )
 async def test_at_the_start_everything_is_asked_again(world: CoreWorld, changed: Role, why: str) -> None:

@@ -175,7 +175,7 @@ roles:
     approvals: "1"
     duration: {default: 3h, max: 2 hours}
     mfa: yes
-    record: output
+    record: outputs
 """
     second = """\
 version: 1
@@ -207,7 +207,7 @@ roles:
         "1.yaml:18:16: error: approvals: must be a whole number",
         "1.yaml:19:34: error: duration.max: '2 hours' is not a duration: write 30m, 2h or 1h30m",
         "1.yaml:20:10: error: mfa: must be true or false",
-        "1.yaml:21:13: error: record: 'output' is not recorded by this version: write events",
+        "1.yaml:21:13: error: record: 'outputs' is unknown: write none, events, output or input",
         "2.yaml:3:3: error: 'a b' cannot be a name: use letters, digits and . _ -, and begin with one of the first two",
         "2.yaml:3:3: error: hosts is missing",
         "2.yaml:3:3: error: commands is missing",
@@ -240,6 +240,20 @@ roles:
         ("    commands: ALL\n", "    commands: ALL\n    approvals: -1\n", "greater than or equal to 0"),
         ("    commands: ALL\n", "    commands: ALL\n    run_as: []\n", "at least 1 item"),
         ("    commands: ALL\n", "    commands: ALL\n    run_as: [ALL]\n", "not the name of an account"),
+        ("    commands: ALL\n", "    commands: ALL\n    recording: maybe\n", "write required or best-effort"),
+        ("    commands: ALL\n", "    commands: ALL\n    subcommands: yes\n", "must be true or false"),
+        ("    commands: ALL\n", "    commands: ALL\n    record: none\n    subcommands: true\n", "nothing is told of"),
+        ("    commands: ALL\n", "    commands: ALL\n    record: events\n    watch: 5m\n", "there is nothing to see"),
+        ("    commands: ALL\n", "    commands: ALL\n    record: none\n    watch: 5m\n", "there is nothing to see"),
+        ("    commands: ALL\n", "    commands: ALL\n    record: output\n    watch: 9s\n", "between 10s and 24h"),
+        ("    commands: ALL\n", "    commands: ALL\n    record: output\n    watch: 2d\n", "between 10s and 24h"),
+        ("    commands: ALL\n", "    commands: ALL\n    record: output\n    watch: 300\n", "is not a duration"),
+        (
+            "    commands: ALL\n",
+            "    commands: ALL\n    record: output\n    recording: best-effort\n    watch: 5m\n",
+            "write `recording: required`",
+        ),
+        ("    commands: ALL\n", "    commands: ALL\n    retain: forever\n", "is not a duration"),
         ("  r:", "  ? [r]\n  :", "plain word"),
         ("version: 1", "version: true", "version must be 1"),
         ("version: 1", "{", "expected"),
@@ -272,6 +286,30 @@ def test_power_without_a_second_person_or_factor_is_warned_about() -> None:
 
 def test_people_the_server_does_not_know_are_warned_about() -> None:
     assert told(ROLE.replace("[alice]", "[mallory]"))[0] == "1.yaml:6:25: warning: the server knows no mallory yet"
+
+
+@pytest.mark.parametrize(
+    ("lines", "meant"),
+    [
+        ("", (Record.EVENTS, True, False, 0, 365 * 86_400)),
+        ("record: none", (Record.NONE, True, False, 0, 365 * 86_400)),
+        ("record: output\n    recording: best-effort", (Record.OUTPUT, False, False, 0, 365 * 86_400)),
+        ("record: input\n    subcommands: true\n    watch: 5m", (Record.INPUT, True, True, 300, 365 * 86_400)),
+        ("recording: required\n    retain: 30d", (Record.EVENTS, True, False, 0, 30 * 86_400)),
+    ],
+)
+def test_what_is_kept_of_sessions_is_the_roles_to_say(lines: str, meant: tuple[object, ...]) -> None:
+    policy = parse(f"{ROLE}    {lines}\n").policy
+    assert policy is not None
+    role = policy.roles["r"]
+    assert (role.record, role.required, role.subcommands, role.watch_s, role.retain_s) == meant
+
+
+def test_a_watched_role_nobody_but_an_administrator_can_watch_is_warned_about() -> None:
+    text = f"{ROLE}    record: output\n    watch: 5m\n"
+    assert not any("could watch" in line for line in told(text))
+    alone = text.replace("approvers: {people: [bob]}", "approvers: {people: [alice]}")
+    assert any("only an administrator could watch sessions of alice" in line for line in told(alone))
 
 
 def test_somebody_only_they_themselves_could_approve_is_warned_about() -> None:

@@ -18,6 +18,14 @@ def test_an_empty_file_and_no_file_mean_the_defaults(tmp_path: Path) -> None:
     assert config.parse({}).database == "sqlite+aiosqlite:////var/lib/jit-server/jit.db"
 
 
+def test_recordings_are_in_the_state_directory_unless_told_otherwise() -> None:
+    assert config.parse({}).recordings == Path("/var/lib/jit-server/recordings")
+    assert config.parse({"state": "/srv/jit"}).recordings == Path("/srv/jit/recordings")
+    assert config.parse({"recordings": "/srv/recordings"}).recordings == Path("/srv/recordings")
+    with pytest.raises(config.ConfigError, match="recordings: 'here' is not an absolute path"):
+        config.parse({"recordings": "here"})
+
+
 def test_a_file_that_was_asked_for_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(config.ConfigError, match="no such file"):
         config.load(tmp_path / "missing.toml", required=True)
@@ -28,7 +36,7 @@ def test_the_shipped_file_shows_every_key_with_its_default() -> None:
     shown = "\n".join(line.removeprefix("#") for line in text.splitlines() if line.startswith("#") and " = " in line)
     values = tomllib.loads(shown)
     assert config.parse(values) == config.parse(tomllib.loads(text)) == config.parse({})
-    assert set(values) == {"state", "database", "listen", "listen_bootstrap", "advertise", "issuer"}
+    assert set(values) == {"state", "database", "recordings", "listen", "listen_bootstrap", "advertise", "issuer"}
 
 
 def test_all_errors_are_told_at_once(tmp_path: Path) -> None:

@@ -51,6 +51,10 @@ class SqlGrants:
                 once=grant.once,
                 session=grant.session,
                 lease_s=grant.lease_s,
+                required=grant.required,
+                subcommands=grant.subcommands,
+                watch_s=grant.watch_s,
+                retain_s=grant.retain_s,
             )
         )
 
@@ -215,6 +219,10 @@ def _grant(row: Row[Any]) -> Grant:
         once=row.once,
         session=row.session,
         lease_s=row.lease_s,
+        required=row.required,
+        subcommands=row.subcommands,
+        watch_s=row.watch_s,
+        retain_s=row.retain_s,
         extensions=row.extensions,
         signature=signature,
         agreed_until=row.agreed_until,

@@ -16,8 +16,10 @@ from jit_server.adapters.sql.hosts import SqlHosts
 from jit_server.adapters.sql.journal import SqlAudit, SqlPolicies, SqlReports
 from jit_server.adapters.sql.locks import SqlLocks
 from jit_server.adapters.sql.people import SqlFactors, SqlPeople
+from jit_server.adapters.sql.recordings import SqlRecordings
 from jit_server.adapters.sql.requests import SqlRequests
 from jit_server.adapters.sql.session import Session
+from jit_server.adapters.sql.sessions import SqlSessions
 from jit_server.adapters.sql.tables import audit_counter
 from jit_server.adapters.sql.uncut import whole
 from jit_server.errors import Conflict, Unavailable
@@ -32,6 +34,8 @@ class SqlTransaction:
     requests: SqlRequests
     grants: SqlGrants
     locks: SqlLocks
+    sessions: SqlSessions
+    recordings: SqlRecordings
     reports: SqlReports
     policies: SqlPolicies
     audit: SqlAudit
@@ -98,6 +102,8 @@ def _transaction(session: Session) -> SqlTransaction:
         requests=SqlRequests(session),
         grants=SqlGrants(session),
         locks=SqlLocks(session),
+        sessions=SqlSessions(session),
+        recordings=SqlRecordings(session),
         reports=SqlReports(session),
         policies=SqlPolicies(session),
         audit=SqlAudit(session),

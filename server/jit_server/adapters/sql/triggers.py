@@ -1,5 +1,5 @@
 """What the database refuses whoever asks: illegal moves of state (from the tables in `domain/lifecycle.py`), and any
-change of the audit log, of a vote, or of who and what a request or grant is for.
+change of the audit log, of a vote, of who and what a request or grant is for, or of what a session ran.
 
 Made anew at each start, so they cannot differ from the tables of the running code.
 """
@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from sqlalchemy import Connection
 
 from jit_server.domain.lifecycle import GRANT_START, GRANT_TRANSITIONS, LIVE, REQUEST_START, REQUEST_TRANSITIONS
+from jit_server.domain.session import SESSION_MOVES
 
 _FIXED = {
     "requests": """
@@ -19,13 +20,19 @@ _FIXED = {
     """,
     "grants": """
         grant_id request_id user_id host_id uid local_name role run_as_user run_as_group commands shell record
-        not_before reason approved_by once session lease_s
+        not_before reason approved_by once session lease_s required subcommands watch_s retain_s
     """,
+    "sessions": "session_id host_id host",
+    "recording_chunks": "session_id chunk sha256 size decoded_size start_ns end_ns encoding",
     "locks": """
         lock_id kind target reason created_by created_by_id created_at expires_at grants_ended requests_cancelled
     """,
 }
-_APPEND_ONLY = ("audit_events", "decisions", "reports", "policies")
+_DESCRIBED = """
+    user_id user grant_id request_id role watch_s retain_s standing run_as_user argv command_line command cwd tty
+    environment rows columns record started_at
+"""
+_APPEND_ONLY = ("audit_events", "decisions", "reports", "policies", "session_commands")
 
 
 def install(connection: Connection) -> None:
@@ -51,6 +58,16 @@ def _rules() -> Iterator[tuple[str, str, str, str]]:
         _illegal({(old, new) for (old, _), new in GRANT_TRANSITIONS.items()}),
         "illegal move of a grant",
     )
+    yield "sessions", "UPDATE", _illegal(SESSION_MOVES), "illegal move of a session"
+    described = " OR ".join(f"NEW.{column} <> OLD.{column}" for column in _DESCRIBED.split())
+    yield (
+        "sessions",
+        "UPDATE",
+        f"OLD.started_at <> 0 AND ({described})",
+        "what a session ran is fixed once it has started",
+    )
+    yield "sessions", "UPDATE", "NEW.chunks < OLD.chunks", "a recording only grows"
+    yield "recording_chunks", "UPDATE", "OLD.deleted AND NOT NEW.deleted", "what is deleted stays deleted"
     yield "locks", "UPDATE", "OLD.lifted_at <> 0", "a lock is lifted once"
     lives_on = f"OLD.state IN ({_list(LIVE)}) AND NEW.state = OLD.state"
     longer = f"NEW.not_after > OLD.not_after AND NEW.extensions = OLD.extensions + 1 AND {lives_on}"

@@ -227,6 +227,10 @@ def upgrade() -> None:
         sa.Column("once", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("session", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("lease_s", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("required", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("subcommands", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("watch_s", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("retain_s", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("extensions", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("revision", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("signed_boot", sa.Text(), server_default="", nullable=False),
@@ -253,4 +257,104 @@ def upgrade() -> None:
     op.create_index("ix_grants_host_id_state", "grants", ["host_id", "state"], unique=False)
     op.create_index("ix_grants_state_not_after", "grants", ["state", "not_after"], unique=False)
     op.create_index(op.f("ix_grants_user_id"), "grants", ["user_id"], unique=False)
+    op.create_table(
+        "sessions",
+        sa.Column("session_id", sa.Text(), nullable=False),
+        sa.Column("host_id", sa.Text(), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("began_at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), server_default="", nullable=False),
+        sa.Column("user", sa.Text(), server_default="", nullable=False),
+        sa.Column("grant_id", sa.Text(), server_default="", nullable=False),
+        sa.Column("request_id", sa.Text(), server_default="", nullable=False),
+        sa.Column("role", sa.Text(), server_default="", nullable=False),
+        sa.Column("watch_s", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("retain_s", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("standing", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("run_as_user", sa.Text(), server_default="", nullable=False),
+        sa.Column("argv", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("command_line", sa.Text(), server_default="", nullable=False),
+        sa.Column("command", sa.Text(), server_default="", nullable=False),
+        sa.Column("cwd", sa.Text(), server_default="", nullable=False),
+        sa.Column("tty", sa.Text(), server_default="", nullable=False),
+        sa.Column("environment", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("rows", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("columns", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("record", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("exit_value", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("signal", sa.Text(), server_default="", nullable=False),
+        sa.Column("run_time_us", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("reject_reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("output_bytes", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("input_bytes", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("recording", sa.Text(), nullable=False),
+        sa.Column("incomplete", sa.Text(), server_default="", nullable=False),
+        sa.Column("chunks_told", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("digest", sa.Text(), server_default="", nullable=False),
+        sa.Column("chunks", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("stored_bytes", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("damage", sa.Text(), server_default="", nullable=False),
+        sa.Column("damaged_at", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("retain_until", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("act", sa.Text(), server_default="", nullable=False),
+        sa.Column("ordered_by", sa.Text(), server_default="", nullable=False),
+        sa.Column("order_reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("ordered_at", sa.BigInteger(), server_default="0", nullable=False),
+        sa.ForeignKeyConstraint(["host_id"], ["hosts.host_id"], name=op.f("fk_sessions_host_id_hosts")),
+        sa.PrimaryKeyConstraint("session_id", name=op.f("pk_sessions")),
+    )
+    op.create_index(op.f("ix_sessions_began_at"), "sessions", ["began_at"], unique=False)
+    op.create_index("ix_sessions_grant_id", "sessions", ["grant_id"], unique=False)
+    op.create_index("ix_sessions_host_id_state", "sessions", ["host_id", "state"], unique=False)
+    op.create_index("ix_sessions_retain_until", "sessions", ["retain_until"], unique=False)
+    op.create_index("ix_sessions_state", "sessions", ["state"], unique=False)
+    op.create_index("ix_sessions_user_id_began_at", "sessions", ["user_id", "began_at"], unique=False)
+
+    op.create_table(
+        "session_commands",
+        sa.Column("session_id", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("argv", sa.Text(), nullable=False),
+        sa.Column("command", sa.Text(), nullable=False),
+        sa.Column("cwd", sa.Text(), nullable=False),
+        sa.Column("run_as_user", sa.Text(), nullable=False),
+        sa.Column("rejected", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["session_id"], ["sessions.session_id"], name=op.f("fk_session_commands_session_id_sessions")
+        ),
+        sa.PrimaryKeyConstraint("session_id", "number", name=op.f("pk_session_commands")),
+    )
+    op.create_table(
+        "session_watchers",
+        sa.Column("session_id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.Column("counts", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["session_id"], ["sessions.session_id"], name=op.f("fk_session_watchers_session_id_sessions")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name=op.f("fk_session_watchers_user_id_users")),
+        sa.PrimaryKeyConstraint("session_id", "user_id", name=op.f("pk_session_watchers")),
+    )
+    op.create_table(
+        "recording_chunks",
+        sa.Column("session_id", sa.Text(), nullable=False),
+        sa.Column("chunk", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("decoded_size", sa.BigInteger(), nullable=False),
+        sa.Column("start_ns", sa.BigInteger(), nullable=False),
+        sa.Column("end_ns", sa.BigInteger(), nullable=False),
+        sa.Column("encoding", sa.Text(), nullable=False),
+        sa.Column("deleted", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["session_id"], ["sessions.session_id"], name=op.f("fk_recording_chunks_session_id_sessions")
+        ),
+        sa.PrimaryKeyConstraint("session_id", "chunk", name=op.f("pk_recording_chunks")),
+    )
+    op.create_index(op.f("ix_recording_chunks_sha256"), "recording_chunks", ["sha256"], unique=False)
     op.execute("INSERT INTO audit_counter (counter_id, last) VALUES (1, 0)")

@@ -1,0 +1,35 @@
+"""Sizes and instants of `jit log`, as people read them."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from jit_cli import duration
+from jit_cli.session_view import size
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1_000, "1.0 kB"),
+        (4_149, "4.1 kB"),
+        (999_949, "999.9 kB"),
+        (999_950, "1.0 MB"),
+        (500_000_000, "500.0 MB"),
+        (3_210_000_000, "3.2 GB"),
+        (7_000_000_000_000_000, "7000.0 TB"),
+    ],
+)
+def test_a_size_has_one_unit_and_four_digits(count: int, shown: str) -> None:
+    assert size(count) == shown
+
+
+def test_an_instant_in_a_table_has_its_date_unless_it_is_today() -> None:
+    now = time.time_ns() // 1000
+    assert duration.brief(now) == time.strftime("%H:%M", time.localtime(now // 1_000_000))
+    before = now - 3 * 86_400_000_000
+    assert duration.brief(before) == time.strftime("%Y-%m-%d %H:%M", time.localtime(before // 1_000_000))
