@@ -5,7 +5,8 @@ Where hosts cannot be booted the level fails; it never skips.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,12 @@ import pytest
 from jit_testing import lab as labs
 from jit_testing.lab import Lab
 from lab import lifecycle
-from lab.places import default_name
+from lab.places import REPOSITORY, default_name
+
+Tell = Callable[[str, str, str, str], None]
+"""What happened, on which host, what it did to the command, and what became of the recording."""
+
+_TOLD = pytest.StashKey[list[tuple[str, str, str, str]]]()
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +44,26 @@ def lab(packages: Path, lab_name: str) -> Iterator[Lab]:
         yield made
     finally:
         labs.down(made)
+
+
+@pytest.fixture(scope="session")
+def tell(request: pytest.FixtureRequest) -> Iterator[Tell]:
+    """A line of the table about sessions that is shown at the end, and left in build/sessions.json."""
+    told = request.config.stash.setdefault(_TOLD, [])
+    yield lambda *line: told.append(line)
+    place = REPOSITORY / "build/sessions.json"
+    place.parent.mkdir(exist_ok=True)
+    keys = ("what", "host", "command", "recording")
+    rows = [dict(zip(keys, line, strict=True)) for line in sorted(told)]
+    place.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    told = config.stash.get(_TOLD, [])
+    if told:
+        terminalreporter.section("what became of sessions and their recordings")
+    for what, host, command, recording in sorted(told):
+        terminalreporter.line(f"{what:48} {host:5} {command:42} {recording}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -24,6 +24,7 @@ def the_grant(number: int, name: str) -> grant.Grant:
     return grant.Grant(
         grant=f"gnt-{number:016d}", revision=1, host=f"hst-{0:016d}", boot="", uid=FIRST_UID + number, user=name,
         run_as_user="root", run_as_group="", commands=(grant.Command("/usr/bin/id", ()),), shell=False, record="events",
+        required=False, subcommands=False, watch_s=0,
         role="hostile", not_before=now, not_after=now + 3600 * 10**6, remaining_s=3600,
         until=now + 3600 * 10**6, once=False, session=0,
     )  # fmt: skip

@@ -22,7 +22,7 @@ PUT_IN_PLACE = {
 }
 PROBLEM = {
     "sudo-rs": "this host's sudo is sudo-rs, which knows neither NOTAFTER nor log servers",
-    "an old sudo": "sudo 1.9.9 is too old: 1.9.10 or newer is needed",
+    "an old sudo": "sudo 1.9.9 is too old: 1.9.12 or newer is needed",
     "no sudo": "sudo is not installed",
 }
 ENFORCEABLE = "sudo, include line and systemd can enforce grants"
