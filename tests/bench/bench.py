@@ -15,14 +15,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path[0] = str(ROOT / "tests")
 
-from bench import crowd, dynmods, ends, idle, machine, rows, sudo_cost, usable  # noqa: E402
+from bench import crowd, dynmods, ends, idle, machine, recording, rows, sudo_cost, usable  # noqa: E402
 from jit_testing import lab as labs  # noqa: E402
 from jit_testing.remote import Hands  # noqa: E402
 from lab import lifecycle  # noqa: E402
 from lab.places import Places  # noqa: E402
 from lab.process import LabError  # noqa: E402
 
-PARTS = ("idle", "sudo", "usable", "ends")
+PARTS = ("idle", "sudo", "usable", "ends", "record")
 HOST = "web1"
 
 
@@ -79,6 +79,8 @@ def _measure(lab: labs.Lab, wanted: argparse.Namespace) -> Iterator[rows.Row]:
                     yield from usable.measure(lab, hands, wanted.grants)
                 case "ends":
                     yield from ends.measure(lab, hands, wanted.ends)
+                case "record":
+                    yield from recording.measure(lab, hands, wanted.runs, wanted.waiting)
 
 
 def _sudo(lab: labs.Lab, hands: Hands, wanted: argparse.Namespace) -> Iterator[rows.Row]:
@@ -102,6 +104,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--favordynmods", action="store_true", default=os.environ.get("FAVORDYNMODS") == "1",
         help="measure also with the machine's cgroups mounted so ($FAVORDYNMODS=1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--waiting", type=float, default=float(os.environ.get("WAITING", "1")),
+        help="GB of recordings that wait on the host in an outage ($WAITING, or 1)",
     )  # fmt: skip
     parser.add_argument("--lab", help="a lab that is up, with a host named web1 (default: boot one)")
     parser.add_argument("--debs", type=Path, help="folder with the packages for the lab (default: build them)")

@@ -1,4 +1,7 @@
-"""Many people on one host, each with an account, eligible for roles that need no code: `bench` not even an approval."""
+"""Many people on one host, each with an account, eligible for roles that need neither code nor approval.
+
+`bench` is known by its commands; of `bench-recorded` all output is kept as well.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,12 @@ from lab.places import REPOSITORY
 FIRST_UID = 2001
 SIZE = 100
 PEOPLE = tuple(f"bench{number:03}" for number in range(1, SIZE + 1))
-_ROLES = """
-  bench:
+_ROLE = """
+  {role}:
     description: Everything, for the asking
     hosts: {{tier: web}}
     run_as: [root]
+    record: {record}
     commands: ALL
     shell: true
     eligible: {{people: [{people}]}}
@@ -48,7 +52,9 @@ def assemble(lab: Lab, host: str) -> None:
     with Desk(lab, "admin") as desk:
         for name in PEOPLE:
             desk.call("create_user", name, name, [])
-    roles = _ROLES.format(people=", ".join(("alice", *PEOPLE)))
+    kept = {"bench": "events", "bench-recorded": "output"}
+    people = ", ".join(("alice", *PEOPLE))
+    roles = "".join(_ROLE.format(role=role, record=record, people=people) for role, record in kept.items())
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write((REPOSITORY / "tests/lab/policy.yaml").read_text() + roles)
         file.flush()
@@ -65,9 +71,9 @@ def ask(hands: Hands, person: str, *, role: str = "bench", lasts_s: int) -> str:
     return str(_well(answer)["request"]["request_id"])
 
 
-def take(hands: Hands, person: str, *, lasts_s: int) -> Live:
-    """A grant of the role that needs no approval, in force."""
-    request = ask(hands, person, lasts_s=lasts_s)
+def take(hands: Hands, person: str, *, role: str = "bench", lasts_s: int) -> Live:
+    """A grant of a role that needs no approval, in force."""
+    request = ask(hands, person, role=role, lasts_s=lasts_s)
     _well(hands.jit(person, op="wait", request=request))
     return live(hands, person)[-1]
 

@@ -16,10 +16,18 @@ class Unmeasurable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An upper limit: `stat` is "ratio", "value", "p50" or "p99"."""
+    """An upper limit, or the least there must be: `stat` is "ratio", "value", "p50" or "p99"."""
 
     stat: str
     limit: float
+    at_least: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.stat} {'≥' if self.at_least else '≤'} {self.limit:g}"
+
+    def met_by(self, figure: float | None) -> bool:
+        """A figure that there is not meets nothing."""
+        return figure is not None and (figure >= self.limit if self.at_least else figure <= self.limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,6 @@ def _row(
 ) -> Row:
     p50, p99 = statistics.median(samples), percentile(samples, 0.99)
     figures = {"ratio": ratio, "value": p50, "p50": p50, "p99": p99}
-    reached = [(figure := figures[target.stat]) is not None and figure <= target.limit for target in targets]
     return Row(
         name=name,
         value=p50,
@@ -94,8 +101,8 @@ def _row(
         n=len(samples),
         p50=p50,
         p99=p99,
-        target=", ".join(f"{target.stat} ≤ {target.limit:g}" for target in targets) or None,
-        met=all(reached) if targets else None,
+        target=", ".join(map(str, targets)) or None,
+        met=all(target.met_by(figures[target.stat]) for target in targets) if targets else None,
     )
 
 
