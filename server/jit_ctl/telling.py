@@ -122,7 +122,9 @@ def _rejected(said: Details) -> str:
 
 
 def _stored(said: Details) -> str:
-    return f"{said['session']}: {said['chunks']} chunks, {said['bytes']} bytes, digest {said['digest']}"
+    """The digest is cut as one does for people; whole it is in JSON."""
+    chunks = "1 chunk" if said["chunks"] == 1 else f"{said['chunks']} chunks"
+    return f"{said['session']}: {said['bytes']} bytes in {chunks}, digest {str(said['digest'])[:12]}"
 
 
 _WORDS: Mapping[str, Callable[[Details], str]] = {

@@ -91,8 +91,13 @@ def test_an_end_names_what_was_left_over_and_one_without_a_host_says_why() -> No
         ("recording.damaged", {"session": "ses-1", "why": "chunk 2 is gone"}, "ses-1: chunk 2 is gone"),
         (
             "recording.deleted",
-            {"session": "ses-1", "chunks": 3, "bytes": 900, "digest": "ab12"},
-            "ses-1: 3 chunks, 900 bytes, digest ab12",
+            {"session": "ses-1", "chunks": 3, "bytes": 900, "digest": "0123456789abcdef" * 4},
+            "ses-1: 900 bytes in 3 chunks, digest 0123456789ab",
+        ),
+        (
+            "recording.stored",
+            {"session": "ses-1", "chunks": 1, "bytes": 67, "digest": "0123456789abcdef" * 4},
+            "ses-1: 67 bytes in 1 chunk, digest 0123456789ab",
         ),
     ],
 )
