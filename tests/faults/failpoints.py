@@ -95,7 +95,7 @@ FAILPOINTS: Final = (
     *_of("agent", "acknowledged", "apply", "jit_agent.spool:Spool.acknowledge"),
     *_of("agent", "session-opened", "admit", "jit_agent.segments:Segments.open"),
     *_of("agent", "session-stored", "admit", "jit_agent.spool:Spool.append_session"),
-    *_of("agent", "chunk-sealed", "admit", "jit_agent.chunks:Chunks.write"),
+    *_of("agent", "chunk-sealed", "admit", "jit_agent.chunks:Chunks.write_all"),
     *_of("agent", "chunk-kept", "admit", "jit_agent.chunks:Chunks.keep"),
     *_of("agent", "session-closed", "end", "jit_agent.spool:Spool.close_session"),
     *_of("agent", "end-stored", "end", "jit_agent.spool:Spool.append_outcome"),

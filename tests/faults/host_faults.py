@@ -20,8 +20,9 @@ Disk = Literal["/run/jit", "/var/lib/jit-enforcer", "/var/lib/jit-agent"]
 SMALL_DISKS: tuple[tuple[Disk, str], ...] = (
     ("/run/jit", "1m"),
     ("/var/lib/jit-enforcer", "4m"),
-    ("/var/lib/jit-agent", "32m"),
+    ("/var/lib/jit-agent", "64m"),
 )
+AGENT_CONFIG = "/etc/jit/agent.toml"
 _PRELOAD = "/etc/ld.so.preload"
 _CLOCK = CONTROL / "clock"
 _CLOCK_LIBRARY = CONTROL / "clock.so"
@@ -91,6 +92,9 @@ def small_disks(rig: Rig) -> Iterator[None]:
             f"mount --bind /run/small {disk} && umount /run/small",
         ]
         end += [f"cp -a {disk} /run/small/ && umount {disk} && cp -a /run/small/{Path(disk).name}/. {disk}"]
+    # Of disks so small nothing is left free for others beside recordings.
+    begin.append(f"echo 'record_reserve = 0' >>{AGENT_CONFIG}")
+    end.append(f"sed -i /record_reserve/d {AGENT_CONFIG}")
     rig.sh("\n".join([*begin, f"systemctl start {units}"]))
     try:
         yield
