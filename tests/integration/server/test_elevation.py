@@ -85,7 +85,7 @@ async def test_a_request_approved_by_another_arrives_signed_and_its_reports_are_
         "run_as_group": "",
         "commands": [{"path": "/usr/bin/systemctl", "args": ["restart", "nginx.service"]}],
         "shell": False,
-        "record": "events",
+        "record": "output",
         "required": True,
         "subcommands": False,
         "watch_s": 0,

@@ -291,11 +291,11 @@ def test_people_the_server_does_not_know_are_warned_about() -> None:
 @pytest.mark.parametrize(
     ("lines", "meant"),
     [
-        ("", (Record.EVENTS, True, False, 0, 365 * 86_400)),
+        ("", (Record.OUTPUT, True, False, 0, 365 * 86_400)),
         ("record: none", (Record.NONE, True, False, 0, 365 * 86_400)),
         ("record: output\n    recording: best-effort", (Record.OUTPUT, False, False, 0, 365 * 86_400)),
         ("record: input\n    subcommands: true\n    watch: 5m", (Record.INPUT, True, True, 300, 365 * 86_400)),
-        ("recording: required\n    retain: 30d", (Record.EVENTS, True, False, 0, 30 * 86_400)),
+        ("recording: required\n    retain: 30d", (Record.OUTPUT, True, False, 0, 30 * 86_400)),
     ],
 )
 def test_what_is_kept_of_sessions_is_the_roles_to_say(lines: str, meant: tuple[object, ...]) -> None:
