@@ -97,7 +97,9 @@ def run(words: list[str]) -> Answer:
 def look(marks: list[str]) -> Answer:
     """Rules that are not empty, what is in each scope of a grant, and the processes with one of these marks."""
     rules = {path.name: path.read_text() for path in RULES.iterdir() if not path.name.startswith(".")}
-    scopes = {path.name: members(path) for path in sorted(CGROUPS.glob("**/jit-gnt-*.scope"))}
+    # os.walk passes over a cgroup that goes while it looks; Path.glob does not.
+    folders = (Path(folder) for folder, _, _ in os.walk(CGROUPS))
+    scopes = {path.name: members(path) for path in folders if path.match("jit-gnt-*.scope")}
     return {
         "at": time.time_ns() // 1000,
         "rules": {name: text for name, text in rules.items() if text},
