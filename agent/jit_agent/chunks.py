@@ -1,7 +1,8 @@
 """The sealed chunks of all sessions on this host, until the server keeps them (SPEC 8.2-8.4).
 
-A chunk is on the disk for good when `write` returns.  Memory holds a few numbers a session and never what was recorded,
-however much waits.  Everything but `bytes_waiting`, `waiting` and `progress` blocks on the disk: call it in a thread.
+A chunk is on the disk for good when `write_all` returns.  Memory holds a few numbers a session and never what was
+recorded, however much waits.  Everything but `bytes_waiting`, `waiting` and `progress` blocks on the disk: call it in a
+thread.
 """
 
 from __future__ import annotations
@@ -72,20 +73,11 @@ class Chunks:
         self._changed: Callable[[], None] = _nobody
         self._load()
 
-    def write(
-        self, session_id: str, number: int, *, start_ns: int, end_ns: int, frames: bytes, compress: bool
-    ) -> bytes:
-        """Seal the session's next chunk; returns the SHA-256 of its stored bytes once they are durable.
-
-        The frames are whole messages of at most `chunk_format.MAX_SIZE` bytes in all.
-        """
-        return self.write_all(session_id, number, [Frames(start_ns, end_ns, frames)], compress=compress)[0]
-
     def write_all(self, session_id: str, number: int, frames: Iterable[Frames], *, compress: bool) -> list[bytes]:
-        """The same for the session's next chunks, from `number` on, for about the price of one.
+        """Seal the session's next chunks, from `number` on; returns the SHA-256 of the stored bytes of each.
 
-        One of them is in memory at a time.  The answer is shorter where the disk does not take all of them; it takes
-        at least one, or this raises.
+        They are durable then, and several cost about as much as one; one of them is in memory at a time.  The answer is
+        shorter where the disk does not take all of them; it takes at least one, or this raises.
         """
         recording = self._recording(session_id)
         with recording.turn:
@@ -148,7 +140,10 @@ class Chunks:
         return Refused(len(sizes), sum(sizes))
 
     def finish(self, session_id: str) -> None:
-        """No more chunks of it come: once all are kept, the folder and everything in it goes.  Idempotent."""
+        """No more chunks of it come: once all are kept, the folder and everything in it goes.  Idempotent.
+
+        Where the disk does not take that, it is true for this run only.
+        """
         recording = self._recording(session_id)
         with recording.turn:
             recording.finished = True
@@ -156,8 +151,7 @@ class Chunks:
                 if not recording.over:
                     recording.folder.finish(recording.written)
             except OSError as e:
-                # It goes once all is kept, if we live so long; else whoever looks after open sessions finishes it.
-                log.warning("That %s is finished cannot be noted: %s", session_id, e.strerror)
+                raise SpoolUnavailable(f"that {session_id} is finished cannot be noted: {e.strerror}") from e
             self._remove_if_over(recording)
 
     def bytes_waiting(self) -> int:

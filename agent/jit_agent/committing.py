@@ -45,10 +45,10 @@ class Committer:
         self._tell = tell
         self._fail = fail
         self._changed = Bell()
-        self._synced = sealer.state.sealed
-        self._told = sealer.state.sealed
-        """Where the last event ends."""
-        self._committed_ns = sealer.state.elapsed_ns
+        progress = sealer.state.progress
+        self._synced = self._told = progress.sealed
+        """Before which byte of the stream all is on the disk, and where the last event ends."""
+        self._committed_ns = progress.elapsed_ns
         self._is_due = self._finished = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -84,6 +84,7 @@ class Committer:
             # The event is put on the disk while its command starts, so that less is left to do when that ends.
             if not await self._put(at if is_due and self._sealer.state.records_io else self._told, is_due=is_due):
                 self._is_due = self._is_due or is_due
+                self._changed.ring()
                 continue
             if is_due and self._connection is not None:
                 self._committed_ns = elapsed_ns
@@ -107,7 +108,6 @@ class Committer:
         except SpoolUnavailable as e:
             self._fail(e)
             await asyncio.sleep(RETRY_S)
-            self._changed.ring()
             return False
         self._synced = upto
         return True

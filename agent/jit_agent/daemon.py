@@ -56,6 +56,7 @@ class Daemon:
         self._config = config
         self._config_path = config_path
         self._problem = config.problem
+        self._disk_problem = ""
         self._clock = WallClock()
         self._changed = Bell()
         self._enforcer = EnforcerLink(config.enforcer_socket)
@@ -80,7 +81,7 @@ class Daemon:
             if link is not None:
                 stack.push_async_callback(link.close)
             await self._serve(stack, listeners, reports, recorder, link)
-            notify("READY=1\nSTATUS=" + (self._problem or "Serving"))
+            notify("READY=1\nSTATUS=" + (self._problem or self._disk_problem or "Serving"))
             stack.callback(notify, "STOPPING=1")
             return await _first_status(self._works(reports, recorder, link, enforcer_back))
 
@@ -103,7 +104,7 @@ class Daemon:
         if self._session is not None and self._renewal is not None:
             works += [self._session.run(), self._renewal.run()]
         if link is None:
-            works.append(self._what_was_missing(spool_missing=recorder is None))
+            works.append(self._what_was_missing(disk_missing=recorder is None))
         return works
 
     def _open_spool(self) -> Reports | None:
@@ -114,7 +115,7 @@ class Daemon:
             spool = Spool(self._config.spool_path, enrolment.host_id, limit=self._config.spool_limit)
         except SpoolUnavailable as e:
             log.error("Nothing can be recorded: %s", e)
-            self._problem = str(e)
+            self._disk_problem = str(e)
             return None
         return Reports(spool, self._clock)
 
@@ -125,7 +126,7 @@ class Daemon:
             chunks = Chunks(root)
         except SpoolUnavailable as e:
             log.error("Nothing can be recorded: %s", e)
-            self._problem = str(e)
+            self._disk_problem = str(e)
             return None
         workshop = Workshop(
             root,
@@ -173,6 +174,7 @@ class Daemon:
             clock=self._clock,
             activated=listeners.activated,
             problem=self._problem,
+            disk_problem=self._disk_problem,
             state=self._state,
             reports=reports,
             refused=lambda: Refused(0, 0) if recorder is None else recorder.workshop.chunks.refused(),
@@ -196,16 +198,17 @@ class Daemon:
         await gate.start(listeners.sudo_log)
 
     def _state(self) -> LinkState:
-        return LinkState(error=self._problem) if self._session is None else self._session.state
+        problem = self._problem or self._disk_problem
+        return LinkState(error=problem) if self._session is None else self._session.state
 
-    async def _what_was_missing(self, *, spool_missing: bool) -> int:
-        """Return once there is an enrolment that was not, or room for a spool: then starting again is worth it."""
+    async def _what_was_missing(self, *, disk_missing: bool) -> int:
+        """Return once there is an enrolment that was not, or room to record: then starting again is worth it."""
         while True:
             await asyncio.sleep(LOOK_S)
             now = load_or_explain(self._config_path)
             if now.enrolment is None:
                 continue
-            if now.enrolment != self._config.enrolment or (spool_missing and _can_open(now, now.enrolment)):
+            if now.enrolment != self._config.enrolment or (disk_missing and _can_open(now, now.enrolment)):
                 log.info("What was missing is there; starting again")
                 return TRY_AGAIN
 
@@ -225,6 +228,7 @@ def notify(state: str) -> None:
 def _can_open(config: Config, enrolment: Enrolment) -> bool:
     try:
         Spool(config.spool_path, enrolment.host_id).close()
+        Chunks(config.recordings_directory)
     except SpoolUnavailable:
         return False
     return True

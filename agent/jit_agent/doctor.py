@@ -16,18 +16,23 @@ from jit_agent.model import HostStatus
 from jit_agent.ports import Clock, Enforcer
 from jit_agent.reports import Reports
 
+ROOM = "df /var/lib/jit-agent; then systemctl restart jit-agent.service"
 ENROL = "on the server: jitctl hosts enroll-token NAME; then here the command it prints"
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What the doctor looks at.  The callables give what is true now; `expires_at`: the certificate's end, µs UTC."""
+    """What the doctor looks at: why there is no way to the server, why nothing can be recorded, and what else there is.
+
+    The callables give what is true now; `expires_at`: the certificate's end, µs UTC.
+    """
 
     config: Config
     enforcer: Enforcer
     clock: Clock
     activated: bool
     problem: str
+    disk_problem: str
     state: Callable[[], LinkState]
     reports: Reports | None
     refused: Callable[[], Refused]
@@ -103,21 +108,22 @@ class Doctor:
         return Check("certificate", not error, error or detail, "it is tried again; check the connection to the server")
 
     def _spool(self) -> Check:
-        reports = self._subject.reports
-        if reports is None:
-            fix = "df /var/lib/jit-agent; then systemctl restart jit-agent.service"
-            return Check(
-                "spool", self._subject.config.enrolment is None, self._subject.problem or "not in use yet", fix
-            )
+        subject = self._subject
+        if subject.reports is None:
+            return Check("spool", subject.config.enrolment is None, subject.disk_problem or "not in use yet", ROOM)
+        reports = subject.reports
         return Check("spool", True, f"{reports.waiting} reports wait for the server")
 
     def _recordings(self) -> Check:
-        refused = self._subject.refused()
+        subject = self._subject
+        if subject.disk_problem and subject.reports is not None:
+            return Check("recordings", False, subject.disk_problem, ROOM)
+        refused = subject.refused()
         if not refused.count:
             return Check("recordings", True, "the server has refused none")
         were = "recording was" if refused.count == 1 else "recordings were"
         detail = f"{refused.count} {were} refused by the server, {max(1, refused.size >> 20)} MiB on this disk"
-        root = self._subject.config.recordings_directory
+        root = subject.config.recordings_directory
         fix = f"grep -H . {root}/*/refused says why; move those folders away; then systemctl restart jit-agent.service"
         return Check("recordings", False, detail, fix)
 

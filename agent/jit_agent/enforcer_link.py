@@ -20,6 +20,8 @@ from jit_agent.errors import EnforcerUnavailable
 from jit_agent.model import Admission, Applied, HostStatus, Proof, SignedGrant
 
 MAX_ANSWER = 262_144
+MAX_MESSAGE = 300
+"""Characters of a message that the enforcer takes (SPEC 3.2)."""
 CONNECT_S = 5.0
 ADMIT_S = 5.0
 REQUEST_S = 30.0
@@ -65,7 +67,8 @@ class EnforcerLink:
         return await self._order("tell", session_id, message)
 
     async def _order(self, op: str, session_id: str, message: str) -> bool:
-        request = {"op": op, "session": session_id, "message": message}
+        # What is said must never be why a session is not stopped.
+        request = {"op": op, "session": session_id, "message": message[:MAX_MESSAGE]}
         return enforcer_wire.parse_known(await self._requests.ask(request, timeout_s=ADMIT_S))
 
     async def status(self) -> HostStatus:

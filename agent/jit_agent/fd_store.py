@@ -6,10 +6,13 @@ How far a connection was read is the kernel's knowledge, and exact: what arrived
 from __future__ import annotations
 
 import fcntl
+import logging
 import socket
 import struct
 import termios
 from typing import Protocol
+
+log = logging.getLogger(__name__)
 
 _BYTES_RECEIVED_AT = 128
 """Of tcpi_bytes_received in struct tcp_info (linux/tcp.h)."""
@@ -51,7 +54,11 @@ def consumed(connection: socket.socket) -> int:
 def _notify(state: str, fds: list[int]) -> None:
     from systemd import daemon
 
-    if fds:
-        daemon.notify(state, fds=fds)
-    else:
-        daemon.notify(state)
+    try:
+        if fds:
+            daemon.notify(state, fds=fds)
+        else:
+            daemon.notify(state)
+    except OSError as e:
+        # What is not kept is cut off if we are killed, and reported as that; what is kept too long the next run drops.
+        log.warning("systemd does not hear of a connection: %s", e.strerror)

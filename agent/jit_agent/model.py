@@ -194,10 +194,6 @@ class Admission:
     subcommands: bool
     watch_s: int
 
-    @property
-    def records_io(self) -> bool:
-        return self.record in {"output", "input"}
-
 
 @dataclass(frozen=True, slots=True)
 class HostStatus:

@@ -7,6 +7,7 @@ it was, one whose connection is gone is sealed as far as it goes and reported, a
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import socket
 from collections.abc import Mapping
@@ -35,34 +36,26 @@ AGENT_STOPPED = "jit on this host was stopped while sudo waited for a watcher"
 
 class Recorder:
     def __init__(self, workshop: Workshop, orders: SessionOrders) -> None:
-        self._workshop = workshop
-        self._orders = orders
-
-    @property
-    def orders(self) -> SessionOrders:
-        return self._orders
-
-    @property
-    def workshop(self) -> Workshop:
-        return self._workshop
+        self.workshop = workshop
+        self.orders = orders
 
     async def open(self, session_id: str) -> Segments:
         """Reserve room for a session and make it known to the disk; raises `SpoolUnavailable`."""
-        await self._workshop.reports.require_room()
-        segments = Segments(self._workshop.folder(session_id), self._workshop.room)
-        await self._workshop.on_disk(segments.open)
+        await self.workshop.reports.require_room()
+        segments = Segments(self.workshop.folder(session_id), self.workshop.room)
+        await self.workshop.on_disk(segments.open)
         return segments
 
     async def discard(self, session_id: str, segments: Segments) -> None:
         """Nothing came of it: sudo was not let in."""
-        await self._workshop.clear(session_id, segments)
+        await self.workshop.clear(session_id, segments)
 
     async def wait(self, session_id: str, admission: Admission, opened: Segments | SpoolUnavailable) -> None:
         """Its sudo waits for a watcher: should we, or the machine, not live to see one, that is reported."""
         if isinstance(opened, Segments):
             state = SessionState.of(session_id, admission, sealed=0, incomplete="")
             opened.identify(replace(state, waits=True).encode())
-            await self._workshop.on_disk(opened.settle)
+            await self.workshop.on_disk(opened.settle)
 
     def begin(
         self, session_id: str, admission: Admission, opened: Segments | SpoolUnavailable, connection: Connection,
@@ -81,21 +74,21 @@ class Recorder:
         # Before all that can be done while sudo goes on.
         connection.write(greeting)
         if isinstance(opened, Segments):
-            recording = Recording(self._workshop, state, opened, connection)
-            self._workshop.fd_store.keep(session_id, connection.socket.fileno())
+            recording = Recording(self.workshop, state, opened, connection)
+            self.workshop.fd_store.keep(session_id, connection.socket.fileno())
         else:
-            recording = Recording(self._workshop, state, Scratch(0, first.said), connection)
+            recording = Recording(self.workshop, state, Scratch(0, first.said), connection)
         connection.hand_to(recording)
         self.start(recording, new=True)
 
     def start(self, recording: Recording, *, new: bool) -> None:
         """Run it to its end."""
-        self._workshop.start(self._run(recording, new=new))
+        self.workshop.start(self._run(recording, new=new))
 
     async def take_up(self, kept: Mapping[str, socket.socket]) -> None:
         """Go on with what an earlier run left, `kept` being the connections systemd kept for it."""
         kept = dict(kept)
-        found = await self._workshop.on_disk(self._look)
+        found = await self.workshop.on_disk(self._look)
         for session_id in found:
             connection = kept.pop(session_id, None)
             try:
@@ -107,19 +100,23 @@ class Recorder:
                 await self._give_up(session_id, safe(str(e), 300))
         for session_id, connection in kept.items():
             connection.close()
-            self._workshop.fd_store.drop(session_id)
-        await self._workshop.reports.forget_sessions(found)
+            self.workshop.fd_store.drop(session_id)
+        try:
+            await self.workshop.reports.forget_sessions(found)
+        except SpoolUnavailable as e:
+            # The next start does it; rights are given back, and doctors asked, on a full disk too.
+            log.warning("Sessions that are over are not forgotten: %s", safe(str(e)))
 
     def _look(self) -> list[str]:
         """Sessions that have more on the disk than chunks that wait."""
         return sorted(
             path.name
-            for path in self._workshop.root.iterdir()
+            for path in self.workshop.root.iterdir()
             if is_id(path.name, "ses") and ((path / "session").exists() or any(path.glob("*.raw")))
         )
 
     async def _take_up(self, session_id: str, connection: socket.socket | None) -> None:
-        workshop = self._workshop
+        workshop = self.workshop
         if await workshop.reports.is_closed(session_id):
             await workshop.clear(session_id, None)
             return
@@ -133,19 +130,22 @@ class Recorder:
             await self._never_let_in(state, connection)
             return
         chunks: tuple[Header, ...] = tuple(
-            await workshop.in_background(workshop.chunks.resume, session_id, state.chunks)
+            await workshop.in_background(workshop.chunks.resume, session_id, state.progress.chunks)
         )
         segments = Segments(folder, workshop.room)
-        received = None if connection is None else consumed(connection)
-        if connection is not None and (state.incomplete or received is None):
+        if connection is not None and state.incomplete:
             # How its bytes fall into messages was known in memory only.
             connection.close()
-            connection, received = None, None
-        await workshop.on_disk(segments.adopt, state.sealed, received)
+            connection = None
+        received = None if connection is None else consumed(connection)
+        await workshop.on_disk(segments.adopt, state.progress.sealed, received)
         if connection is None:
             log.warning("sudo session %s was cut off", session_id)
             self.start(Recording(workshop, state, segments, None, chunks), new=False)
             return
+        if not segments.receive():
+            # It was killed between two segments.
+            segments.add(await workshop.on_disk(segments.prepare))
         connection.setblocking(False)
         taken = Connection(lambda _: None, Drain())
         recording = Recording(workshop, state, segments, taken, chunks)
@@ -159,35 +159,37 @@ class Recorder:
         if connection is not None:
             connection.close()
         rejected = SessionRejected(state.session_id, state.person, (), AGENT_STOPPED)
-        await self._workshop.reports.close_session(state.session_id, state.grant_id, rejected)
-        await self._workshop.clear(state.session_id, None)
+        await self.workshop.reports.close_session(state.session_id, state.grant_id, rejected)
+        await self.workshop.clear(state.session_id, None)
 
     async def _opened_only(self, session_id: str, connection: socket.socket | None) -> None:
         """Its room was reserved, and its sudo not yet greeted, unless the machine died and that was not written."""
         if connection is not None:
             connection.close()
-        workshop = self._workshop
+        workshop = self.workshop
         if not await workshop.on_disk(is_of_this_boot, workshop.folder(session_id) / FIRST):
             await workshop.reports.close_session(session_id, "", SessionEnded(session_id, lost=True))
         await workshop.clear(session_id, None)
 
     async def _give_up(self, session_id: str, why: str) -> None:
-        """Nothing of it can be read: that it was there is reported, and what there is of it stays."""
+        """Only its chunks can be read: these are reported, and what else there is of it goes at the next start."""
+        workshop = self.workshop
         try:
-            await self._workshop.reports.close_session(
-                session_id, "", SessionEnded(session_id, lost=True, incomplete=why)
-            )
+            headers = await workshop.in_background(workshop.chunks.headers, session_id)
+            digest = hashlib.sha256(b"".join(header.sha256 for header in headers)).digest() if headers else b""
+            ended = SessionEnded(session_id, lost=True, chunks=len(headers), digest=digest, incomplete=why)
+            await workshop.reports.close_session(session_id, "", ended)
         except SpoolUnavailable as e:
             log.error("The end of sudo session %s cannot be stored: %s", session_id, safe(str(e)))
-        self._workshop.fd_store.drop(session_id)
+        self.workshop.fd_store.drop(session_id)
 
     async def _run(self, recording: Recording, *, new: bool) -> None:
         session_id = recording.state.session_id
-        self._orders.join(recording, new=new)
+        self.orders.join(recording, new=new)
         try:
             await recording.run()
         finally:
-            self._orders.leave(session_id)
+            self.orders.leave(session_id)
 
 
 def state_of(folder: Path) -> SessionState:
@@ -195,7 +197,10 @@ def state_of(folder: Path) -> SessionState:
     try:
         return SessionState.load(folder)
     except (FileNotFoundError, Malformed):
-        identity = segment_file.identity(folder / FIRST)
+        try:
+            identity = segment_file.identity(folder / FIRST)
+        except FileNotFoundError:
+            identity = None
         if identity is None:
             raise
         return SessionState.decode(identity, folder.name)

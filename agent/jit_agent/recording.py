@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from dataclasses import replace
 
-from jit_agent import sudo_wire
+from jit_agent import stopping
 from jit_agent.changes import Bell
 from jit_agent.chunk_format import Header
 from jit_agent.committing import Committer
@@ -64,7 +63,7 @@ class Recording:
         self._connection = connection
         self._loop = asyncio.get_running_loop()
         self._segments = source if isinstance(source, Segments) else None
-        self._scanner = Scanner(state, [header.decoded_size for header in chunks[state.chunks :]])
+        self._scanner = Scanner(state, [header.decoded_size for header in chunks[state.progress.chunks :]])
         self._sealer = Sealer(workshop, state, self._segments, chunks)
         self._intake = Intake(workshop, source, connection, self._fail)
         self._committer = Committer(
@@ -140,9 +139,11 @@ class Recording:
         connection, scanner = self._connection, self._scanner
         if self._failure:
             committing.cancel()
+            self.note(incomplete=self.state.incomplete or self._failure)
             if connection is not None:
-                self._workshop.start(connection.part(sudo_wire.abort(f"jit: {self._failure}")))
-            await self._end_early()
+                await stopping.tell_sudo(self._workshop, connection, self._failure)
+            if scanner.accepted:
+                await stopping.kill(self._workshop, self.state.session_id, self._failure)
             return
         self._committer.finish()
         if connection is None:
@@ -167,7 +168,7 @@ class Recording:
     def received(self, count: int) -> None:
         self._intake.received(count)
         self._scan()
-        self._intake.hold(busy=len(self._scanner.events) > MAX_EVENTS)
+        self._intake.hold(busy=len(self._scanner.events) > MAX_EVENTS and not self.state.incomplete)
 
     def ended(self) -> None:
         self._gone = True
@@ -229,13 +230,6 @@ class Recording:
         self.note(incomplete=safe(str(error), 300))
         self._intake.stop_keeping(self._scanner.at)
 
-    async def _end_early(self) -> None:
-        """sudo is told that it must stop, and its processes are stopped for it."""
-        if self.state.accepted or self._scanner.accepted:
-            with suppress(AgentError):
-                await self._workshop.enforcer.kill(self.state.session_id, f"jit: {self._failure}")
-        self.note(incomplete=self.state.incomplete or self._failure)
-
     # What becomes a report.
 
     async def _report(self) -> None:
@@ -282,7 +276,7 @@ class Recording:
         if ended is not None:
             ended = replace(
                 ended,
-                chunks=state.chunks,
+                chunks=state.progress.chunks,
                 digest=self._sealer.digest,
                 output_bytes=scanner.output_bytes,
                 input_bytes=scanner.input_bytes,

@@ -20,7 +20,6 @@ from jit_agent.passwords import REMEMBERED, Watch
 from jit_agent.segment_file import CAPACITY
 from jit_agent.session_state import Progress, SessionState
 from jit_agent.sudo_frames import HEAD, INPUT, OUTPUT, PREFIX, Buffer, Kind, blank, parse_buffer
-from jit_agent.text import safe
 
 MAX_REJECTIONS = 8
 """Rejections and alerts of one session that are recorded; sudo sends one."""
@@ -51,20 +50,20 @@ class Scanner:
     def __init__(self, state: SessionState, written: Iterable[int] = ()) -> None:
         """`written`: decoded sizes of the chunks beyond those the state knows of."""
         self._state = state
-        self._progress = state.progress
+        self._progress = progress = state.progress
         self._cutter = Cutter(
-            number=state.chunks,
-            elapsed_ns=state.elapsed_ns,
-            output_bytes=state.output_bytes,
-            input_bytes=state.input_bytes,
+            number=progress.chunks,
+            elapsed_ns=progress.elapsed_ns,
+            output_bytes=progress.output_bytes,
+            input_bytes=progress.input_bytes,
             written=written,
         )
         self._kept = frozenset[int]()
         if state.records_io and not state.incomplete:
             self._kept = frozenset(range(6, 13)) - (INPUT if state.record == "output" else frozenset())
-        self._terminal, self._pipes = Watch.load(state.terminal), Watch.load(state.pipes)
-        self._need = state.sealed + PREFIX
-        self.at = state.sealed
+        self._terminal, self._pipes = Watch.load(progress.terminal), Watch.load(progress.pipes)
+        self._need = progress.sealed + PREFIX
+        self.at = progress.sealed
         """Every message before this byte was looked at."""
         self.events: list[tuple[int, SessionEvent]] = []
         self.sealings: deque[Sealing] = deque()
@@ -185,8 +184,7 @@ class Scanner:
     def _take(self, event: sudo_wire.Event, end: int) -> None:
         match event:
             case sudo_wire.Accept() if not self.accepted:
-                self._progress.accepted = True
-                self._progress.expects_commit = event.expects_commit
+                self._progress = replace(self._progress, accepted=True, expects_commit=event.expects_commit)
                 self.events.append((end, self._started(event)))
             case sudo_wire.Accept() | sudo_wire.Reject() if self.accepted and self._state.subcommands:
                 self._take_nested(event, end)
@@ -196,7 +194,7 @@ class Scanner:
                     self._cutter.add(self.at, end, 0)
                     self._collect()
             case sudo_wire.Reject() | sudo_wire.Alert():
-                self._progress.rejections += 1
+                self._progress = replace(self._progress, rejections=self._progress.rejections + 1)
                 if self._progress.rejections > MAX_REJECTIONS:
                     raise Malformed("sudo rejects more often than is recorded")
                 reason = event.reason if isinstance(event, sudo_wire.Reject) else f"alert: {event.reason}"
@@ -209,7 +207,7 @@ class Scanner:
                 raise Malformed(f"sudo's {type(event).__name__.lower()} message is out of order")
 
     def _take_nested(self, event: sudo_wire.Accept | sudo_wire.Reject, end: int) -> None:
-        self._progress.nested += 1
+        self._progress = replace(self._progress, nested=self._progress.nested + 1)
         if self._progress.nested > MAX_NESTED:
             return
         session_id = self._state.session_id
@@ -245,15 +243,15 @@ class Scanner:
         """`before`: what the watches knew before the message that is looked at, for chunks that end before it."""
         while self._cutter.cuts:
             cut = self._cutter.cuts.popleft()
-            chunks = cut.number + bool(cut.ranges)
-            self._progress.sealed, self._progress.chunks = cut.upto, chunks
-            self._progress.elapsed_ns = cut.end_ns
-            self._progress.output_bytes, self._progress.input_bytes = cut.output_bytes, cut.input_bytes
             terminal, pipes = before if before and cut.upto == self.at else (self._terminal, self._pipes)
-            self._progress.terminal, self._progress.pipes = terminal.dump(), pipes.dump()
-            self.sealings.append(Sealing(cut, replace(self._progress)))
-
-
-def reason_of(error: Exception) -> str:
-    """Why a recording ends, for people."""
-    return safe(str(error), 500)
+            self._progress = replace(
+                self._progress,
+                sealed=cut.upto,
+                chunks=cut.number + bool(cut.ranges),
+                elapsed_ns=cut.end_ns,
+                output_bytes=cut.output_bytes,
+                input_bytes=cut.input_bytes,
+                terminal=terminal.dump(),
+                pipes=pipes.dump(),
+            )
+            self.sealings.append(Sealing(cut, self._progress))

@@ -11,6 +11,7 @@ import hashlib
 import logging
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 
 from jit_agent.changes import Bell
@@ -40,14 +41,15 @@ class Sealer:
         """`chunks`: those that exist already, whether the state knows of them or not."""
         self.state = state
         """What is true of the session at the last sealed byte, and what was noted since."""
-        self.durable = state.sealed // CAPACITY * CAPACITY
+        progress = state.progress
+        self.durable = progress.sealed // CAPACITY * CAPACITY
         """Before this byte of the stream nothing but the chunks is needed, even if the machine dies now."""
         self._workshop = workshop
         self._segments = segments
         self.lost = "a part of it was lost on this host" if any(header.is_hole for header in chunks) else ""
         """What an earlier run kept and is gone; empty if nothing is."""
-        self._digest = hashlib.sha256(b"".join(header.sha256 for header in chunks[: state.chunks]))
-        self._known = {header.number: header.sha256 for header in chunks[state.chunks :]}
+        self._digest = hashlib.sha256(b"".join(header.sha256 for header in chunks[: progress.chunks]))
+        self._known = {header.number: header.sha256 for header in chunks[progress.chunks :]}
         self._queue: deque[Sealing] = deque()
         self._changed = Bell()
         self._noted = self._finished = False
@@ -55,7 +57,7 @@ class Sealer:
     @property
     def digest(self) -> bytes:
         """That of the recording; empty without a chunk."""
-        return self._digest.digest() if self.state.chunks else b""
+        return self._digest.digest() if self.state.progress.chunks else b""
 
     def add(self, sealing: Sealing) -> None:
         self._queue.append(sealing)
@@ -77,7 +79,10 @@ class Sealer:
             self._segments.close()
 
     async def run(self) -> None:
-        """Until it is finished and all is sealed; a disk that takes nothing is asked again and again."""
+        """Until it is finished and all is sealed; a disk that takes nothing is asked again and again.
+
+        A machine that died may have lost bytes of the stream that a chunk on its disk still holds: it counts as well.
+        """
         seen, said = 0, ""
         while not (self._finished and not self._queue and not self._noted):
             await self._changed.wait_beyond(seen, timeout_s=IDLE_S)
@@ -91,6 +96,9 @@ class Sealer:
                 said = str(e)
                 await asyncio.sleep(RETRY_S)
                 self._changed.ring()
+        for number in sorted(self._known):
+            self._digest.update(self._known.pop(number))
+            self.state = replace(self.state, progress=replace(self.state.progress, chunks=number + 1))
 
     async def _seal_all(self) -> None:
         if self._noted:
@@ -117,8 +125,8 @@ class Sealer:
                     break
                 self._digest.update(self._known.pop(sealing.cut.number))
             self._queue.popleft()
-            self.state = self.state.after(sealing.progress)
-        await self._let_go(self.state.sealed)
+            self.state = replace(self.state, progress=sealing.progress)
+        await self._let_go(self.state.progress.sealed)
 
     async def _let_go(self, upto: int) -> None:
         segments = self._segments
@@ -129,9 +137,10 @@ class Sealer:
             await self._workshop.on_disk(segments.release, upto)
 
     async def _save(self, *, durable: bool) -> None:
+        """Once the first segment is gone, which says whose session it is, there is nothing to fall back on."""
         folder = self._workshop.folder(self.state.session_id)
         if self._segments is not None:
-            await self._workshop.on_disk(self.state.save, folder, durable=durable)
+            await self._workshop.on_disk(self.state.save, folder, durable=durable or self.durable > 0)
 
     def _write(self, cuts: list[Cut]) -> list[bytes]:
         chunks, session_id = self._workshop.chunks, self.state.session_id

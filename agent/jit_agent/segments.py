@@ -8,6 +8,7 @@ the event loop's; the rest blocks, raises `SpoolUnavailable`, and may run in thr
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from jit_agent import segment_file
@@ -48,7 +49,8 @@ class Segments:
             self._current = segment_file.create(self._path(0), 0)
         except OSError as e:
             self._room.give_back(SIZE)
-            self.close()
+            with suppress(OSError):
+                self._folder.rmdir()
             raise SpoolUnavailable(f"{self._folder} cannot be written: {e.strerror}") from e
         self._count, self._named = 1, False
 

@@ -139,6 +139,9 @@ class SessionOrders:
         unwatched = self._unwatched(recording)
         if order is not None and order.frozen:
             return Wanted("order", False, order.message)
+        if not self._heard and state.frozen == "order":
+            # A new run knows no orders yet: what an earlier one stopped goes on only when the server says so.
+            return unwatched if unwatched is not None and unwatched.killed else Wanted("order", False, "")
         return unwatched or RUN
 
     def _unwatched(self, recording: Recording) -> Wanted | None:
@@ -148,7 +151,9 @@ class SessionOrders:
             return None
         # A cable that is cut is noticed late; that the server has not repeated its orders is noticed now.
         silent = time.monotonic() - self._heard_at >= SILENCE_S
-        if not silent and (self._is_watched(state.session_id) or not self._heard):
+        # A new run does not know who watches: a session that was unwatched still is, any other has its time.
+        watched = self._is_watched(state.session_id) if self._heard else not state.unwatched_at
+        if watched and not silent:
             if state.unwatched_at:
                 recording.note(unwatched_at=0)
             return None
@@ -156,12 +161,12 @@ class SessionOrders:
             recording.note(unwatched_at=self._clock.now_us())
         left_s = state.watch_s - (self._clock.now_us() - recording.state.unwatched_at) / 1_000_000
         if left_s <= 0:
-            return Wanted("unwatched", True, f"jit: this session is ended: nobody watched it for {state.watch_s} s")
+            return Wanted("unwatched", True, f"this session is ended: nobody watched it for {state.watch_s} s")
         why = "the jit server is not heard" if silent else "nobody watches it"
         return Wanted(
             "unwatched",
             False,
-            f"jit: this session is stopped: {why}; it goes on with: jitctl sessions watch {state.session_id}",
+            f"this session is stopped: {why}; it goes on with: jitctl sessions watch {state.session_id}",
         )
 
     async def _do(self, session_id: str, controlled: _Controlled, wanted: Wanted) -> None:
@@ -172,7 +177,7 @@ class SessionOrders:
         elif wanted.why:
             known = await self._enforcer.freeze(session_id, wanted.message)
         else:
-            known = await self._enforcer.thaw(session_id, "jit: this session goes on" if before else "")
+            known = await self._enforcer.thaw(session_id, "this session goes on" if before else "")
         if not known and wanted.why:
             log.warning("Session %s is in no scope, and cannot be stopped or ended", session_id)
         if known and not wanted.killed and wanted.why != before:
@@ -187,7 +192,7 @@ class SessionOrders:
 
 def waiting_message(session_id: str) -> str:
     """What the person sees while sudo waits."""
-    return f"jit: this command starts once somebody watches it: jitctl sessions watch {session_id}"
+    return f"this command starts once somebody watches it: jitctl sessions watch {session_id}"
 
 
 def _nobody(watched: frozenset[str]) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from jit_agent.durable_files import sync_folder, write_all
 from jit_agent.enforcer_wire import RECORDS
 from jit_agent.errors import Malformed, SpoolUnavailable
 from jit_agent.model import Admission, Person, is_id
@@ -22,7 +23,7 @@ NAME = "session"
 MAX_SIZE = 262_144
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far a session was dealt with: every message of the stream before byte `sealed`; the rest is true there."""
 
@@ -52,18 +53,7 @@ class SessionState:
     required: bool
     subcommands: bool
     watch_s: int
-    sealed: int = 0
-    chunks: int = 0
-    elapsed_ns: int = 0
-    output_bytes: int = 0
-    input_bytes: int = 0
-    accepted: bool = False
-    expects_commit: bool = False
-    rejections: int = 0
-    nested: int = 0
-    terminal: str = ""
-    pipes: str = ""
-    # The above are those of `Progress`.
+    progress: Progress = field(default_factory=Progress)
     incomplete: str = ""
     """Why its recording ends here; empty while it goes on."""
     frozen: str = ""
@@ -78,7 +68,7 @@ class SessionState:
         """At its begin; before byte `sealed` there is only sudo's hello."""
         return cls(
             session_id, admission.grant_id or "", admission.person.uid, admission.person.name, admission.record,
-            admission.required, admission.subcommands, admission.watch_s, sealed=sealed, incomplete=incomplete,
+            admission.required, admission.subcommands, admission.watch_s, Progress(sealed), incomplete,
         )  # fmt: skip
 
     @property
@@ -89,14 +79,6 @@ class SessionState:
     def records_io(self) -> bool:
         return self.record in {"output", "input"}
 
-    @property
-    def progress(self) -> Progress:
-        return Progress(**{field.name: getattr(self, field.name) for field in fields(Progress)})
-
-    def after(self, progress: Progress) -> SessionState:
-        """The same, so much further."""
-        return replace(self, **asdict(progress))
-
     def encode(self) -> bytes:
         return json.dumps(asdict(self)).encode()
 
@@ -106,18 +88,14 @@ class SessionState:
         try:
             fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
-                os.write(fd, self.encode())
+                write_all(fd, self.encode())
                 if durable:
-                    os.fsync(fd)
+                    os.fdatasync(fd)
             finally:
                 os.close(fd)
             draft.rename(folder / NAME)
             if durable:
-                fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                try:
-                    os.fsync(fd)
-                finally:
-                    os.close(fd)
+                sync_folder(folder)
         except OSError as e:
             raise SpoolUnavailable(f"{draft} cannot be written: {e.strerror}") from e
 
@@ -140,27 +118,27 @@ class SessionState:
             value = json.loads(data)
         except (ValueError, RecursionError) as e:
             raise Malformed(f"what is kept of {session_id} cannot be read: {e}") from e
-        if not isinstance(value, dict) or not _fits(value):
+        if not _fits(value, cls) or not _fits(value["progress"], Progress):
             raise Malformed(f"what is kept of {session_id} is not a session's state")
-        state = cls(**value)
+        state = cls(**value | {"progress": Progress(**value["progress"])})
         if state.session_id != session_id or state.record not in RECORDS:
             raise Malformed(f"what is kept of {session_id} is not this session's state")
         if state.grant_id and not is_id(state.grant_id, "gnt"):
             raise Malformed(f"what is kept of {session_id} names a grant by something that is no id")
         try:
-            Watch.load(state.terminal)
-            Watch.load(state.pipes)
+            Watch.load(state.progress.terminal)
+            Watch.load(state.progress.pipes)
         except ValueError as e:
             raise Malformed(f"what is kept of {session_id} does not say what was shown") from e
         return state
 
 
-_TYPES: Mapping[str, type] = {"str": str, "int": int, "bool": bool}
+_TYPES: Mapping[str, type] = {"str": str, "int": int, "bool": bool, "Progress": dict}
 
 
-def _fits(value: dict[str, Any]) -> bool:
-    wanted = {field.name: _TYPES[str(field.type)] for field in fields(SessionState)}
-    if set(value) != set(wanted):
+def _fits(value: Any, what: type[SessionState | Progress]) -> bool:
+    wanted = {field.name: _TYPES[str(field.type)] for field in fields(what)}
+    if not isinstance(value, dict) or set(value) != set(wanted):
         return False
     return all(
         type(value[name]) is kind and (kind is not int or 0 <= value[name] < 2**63) for name, kind in wanted.items()

@@ -104,7 +104,8 @@ class SudoLog:
         except Refusal as e:
             log.info("sudo refused: %s", e)
             await connection.part(sudo_wire.error(f"jit: {e}"))
-        except asyncio.CancelledError:
+        except BaseException:
+            # Whatever it was, it lets nobody in, and sudo does not wait for it.
             connection.close()
             raise
 

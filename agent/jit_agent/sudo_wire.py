@@ -26,6 +26,8 @@ MAX_NESTED_BYTES = 8 * 1024
 MAX_SIDE = 10_000
 MAX_VARIABLES = 50
 """Environment variables that are told; more than these are left out."""
+MAX_ENVIRONMENT_BYTES = 32 * 1024
+"""Of all of them together: with the longest command line a report has to stay far below what gRPC carries (SPEC 7)."""
 
 _IO_KINDS = {
     "ttyin_buf": Kind.TTYIN, "ttyout_buf": Kind.TTYOUT, "stdin_buf": Kind.STDIN, "stdout_buf": Kind.STDOUT,
@@ -100,8 +102,8 @@ def parse_length(header: bytes, limit: int = MAX_MESSAGE) -> int:
 def parse(untrusted_message: bytes, *, nested: bool = False) -> Event:
     """One message as an event; raises `Malformed`.
 
-    `nested`: what is accepted or rejected is a program that the session's command started.  Its command line is no
-    reason to end the session: one that is too long is cut, and says so.
+    `nested`: what is accepted or rejected is a program that the session's command started.  What it is called is no
+    reason to end the session: what is too long is cut, and says so.
     """
     try:
         message = sudo_pb2.ClientMessage.FromString(untrusted_message)
@@ -120,7 +122,7 @@ def parse(untrusted_message: bytes, *, nested: bool = False) -> Event:
         case "reject_msg":
             return _reject(message.reject_msg, nested=nested)
         case "alert_msg":
-            return Alert(_argv(message.alert_msg.info_msgs), _text(message.alert_msg.reason, "reason"))
+            return Alert(_argv(_info(message.alert_msg.info_msgs)), _text(message.alert_msg.reason, "reason"))
         case "exit_msg":
             return Exit(
                 exit_value=message.exit_msg.exit_value,
@@ -157,16 +159,16 @@ def _frame(message: sudo_pb2.ServerMessage) -> bytes:
 
 def _accept(message: sudo_pb2.AcceptMessage, *, nested: bool) -> Accept:
     info = _info(message.info_msgs)
-    argv = _argv(message.info_msgs, nested=nested)
-    command = _one(info, "command")
+    argv = _argv(info, nested=nested)
+    command = _one(info, "command", nested=nested)
     if not argv or not command:
         raise Malformed("sudo's accept message names no command")
     return Accept(
         command=command,
         argv=argv,
-        run_as_user=_one(info, "runuser"),
-        cwd=_one(info, "runcwd") or _one(info, "submitcwd"),
-        tty=_one(info, "ttyname"),
+        run_as_user=_one(info, "runuser", nested=nested),
+        cwd=_one(info, "runcwd", nested=nested) or _one(info, "submitcwd", nested=nested),
+        tty=_one(info, "ttyname", nested=nested),
         expects_commit=message.expect_iobufs,
         environment=_environment(info),
         rows=_size(info, "lines"),
@@ -177,11 +179,11 @@ def _accept(message: sudo_pb2.AcceptMessage, *, nested: bool) -> Accept:
 def _reject(message: sudo_pb2.RejectMessage, *, nested: bool) -> Reject:
     info = _info(message.info_msgs)
     return Reject(
-        command=_one(info, "command"),
-        argv=_argv(message.info_msgs, nested=nested),
-        run_as_user=_one(info, "runuser"),
-        cwd=_one(info, "runcwd") or _one(info, "submitcwd"),
-        reason=_text(message.reason, "reason"),
+        command=_one(info, "command", nested=nested),
+        argv=_argv(info, nested=nested),
+        run_as_user=_one(info, "runuser", nested=nested),
+        cwd=_one(info, "runcwd", nested=nested) or _one(info, "submitcwd", nested=nested),
+        reason=_text(message.reason, "reason", nested=nested),
     )
 
 
@@ -189,11 +191,18 @@ def _environment(info: dict[bytes, Any]) -> tuple[str, ...]:
     """What may be told of the command's environment; its person chose it, so what does not fit is cut, not refused."""
     message = info.get(b"runenv")
     told = [] if message is None else [v for v in message.strlistval.strings if _ENVIRONMENT.fullmatch(v)]
-    return tuple(_short(_decode(variable)) for variable in told[:MAX_VARIABLES])
+    kept: list[str] = []
+    room = MAX_ENVIRONMENT_BYTES
+    for variable in told[:MAX_VARIABLES]:
+        kept.append(_short(_decode(variable), MAX_TEXT))
+        room -= len(kept[-1].encode()) + 1
+        if room < 0:
+            return tuple(kept[:-1])
+    return tuple(kept)
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+def _short(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def _size(info: dict[bytes, Any], key: str) -> int:
@@ -211,13 +220,13 @@ def _info(messages: Iterable[sudo_pb2.InfoMessage]) -> dict[bytes, Any]:
     return info
 
 
-def _one(info: dict[bytes, Any], key: str) -> str:
+def _one(info: dict[bytes, Any], key: str, *, nested: bool) -> str:
     message = info.get(key.encode())
-    return "" if message is None else _text(message.strval, key)
+    return "" if message is None else _text(message.strval, key, nested=nested)
 
 
-def _argv(messages: Iterable[sudo_pb2.InfoMessage], *, nested: bool = False) -> tuple[str, ...]:
-    message = _info(messages).get(b"runargv")
+def _argv(info: dict[bytes, Any], *, nested: bool = False) -> tuple[str, ...]:
+    message = info.get(b"runargv")
     words = [] if message is None else list(message.strlistval.strings)
     if nested:
         return _cut(words)
@@ -244,9 +253,11 @@ def _cut(words: list[bytes]) -> tuple[str, ...]:
     return (*argv, f"… ({left} more words)") if left else tuple(argv)
 
 
-def _text(untrusted: bytes, what: str) -> str:
+def _text(untrusted: bytes, what: str, *, nested: bool = False) -> str:
     text = _decode(untrusted)
     limit = MAX_NAME if what in {"runuser", "signal", "client id"} else MAX_TEXT
+    if nested:
+        return _short(text, limit)
     if len(text) > limit:
         raise Malformed(f"sudo's {what} has {len(text)} characters and cannot be recorded, limit {limit}")
     return text

@@ -34,8 +34,6 @@ from jit_agent.text import safe
 from jit_protos.v1 import host_pb2
 
 MAX_ENVELOPE = 32_768
-MAX_MESSAGE = 200
-"""Characters of an order's message; the enforcer takes 300, with what we say around it."""
 MAX_FOOTPRINT = 200_000
 """Bytes of changes in one report; the message around it may have 256 KiB."""
 
@@ -188,7 +186,7 @@ def parse_orders(message: host_pb2.SessionOrders) -> tuple[SessionOrder, ...]:
     if any(not is_id(order.session_id, "ses") for order in message.orders):
         raise Malformed("an order of the server names no session")
     return tuple(
-        SessionOrder(order.session_id, order.watched, order.frozen, order.killed, safe(order.message, MAX_MESSAGE))
+        SessionOrder(order.session_id, order.watched, order.frozen, order.killed, safe(order.message))
         for order in message.orders
     )
 

@@ -119,9 +119,12 @@ class Workshop:
         folder = self.folder(session_id)
         if segments is not None:
             segments.remove()
-        for path in [*folder.glob("*.raw"), folder / NAME, folder / f"{NAME}.new"]:
+        for path in folder.glob("*.raw"):
             path.unlink(missing_ok=True)
         self.chunks.finish(session_id)
+        # Last: by its state the next start finds a session that is not finished.
+        for path in (folder / NAME, folder / f"{NAME}.new"):
+            path.unlink(missing_ok=True)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -34,6 +34,9 @@ def run(parsed: Parsed) -> int:
     if words:
         if parsed.given("number"):
             raise usage("-n goes with the list, not with one session", f"usage: {VERB.usage}")
+        if not words[0].strip():
+            # To the agent it would be no id at all, and the list.
+            raise usage("which session?", "`jit log` lists them")
         return _one(words[0], wanted_format)
     return _newest(_number(parsed), wanted_format)
 

@@ -13,8 +13,10 @@ from jit_cli.words import all_of
 
 _DOTS = {"running": ("●", "green"), "waiting": ("○", "yellow"), "frozen": ("○", "yellow")}
 _UNDER_WAY = frozenset(_DOTS)
+# Nothing ran (yet), so nothing is known of what is kept of it.
+_NOT_STARTED = frozenset({"waiting", "rejected"})
 _LONGEST = 60
-_UNITS = ("B", "kB", "MB", "GB", "TB")
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def session_table(sessions: tuple[Session, ...]) -> None:
@@ -60,7 +62,7 @@ def session_block(details: Details) -> None:
         ("Refused", session.reject_reason),
         ("Ordered", session.order),
         ("Watched", f"by {all_of(session.watchers)}" if session.watchers else ""),
-        ("Recording", _recording(session)),
+        ("Recording", "" if session.state in _NOT_STARTED else _recording(session)),
     ):
         if text:
             row(name, text)
@@ -127,6 +129,8 @@ def _exit(session: Session) -> str:
 
 def _recorded(session: Session) -> str:
     """What there is of it, in a word: a size, or why there is none."""
+    if session.state in _NOT_STARTED:
+        return "–"
     if session.recording == "whole":
         return size(session.output_bytes + session.input_bytes)
     return "no" if session.recording == "none" else session.recording
@@ -151,10 +155,10 @@ def _recording(session: Session) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes as people read them: `812 B`, `4.1 kB`, `3.0 GB`."""
-    if count < 1000:
+    """Bytes as people read them: `812 B`, `4.1 KiB`, `3.0 GiB`."""
+    if count < 1024:
         return f"{count} B"
     amount, unit = float(count), 0
-    while amount >= 999.95 and unit < len(_UNITS) - 1:
-        amount, unit = amount / 1000, unit + 1
+    while amount >= 1023.95 and unit < len(_UNITS) - 1:
+        amount, unit = amount / 1024, unit + 1
     return f"{amount:.1f} {_UNITS[unit]}"

@@ -58,8 +58,10 @@ def remove(final: Path) -> None:
     draft = final.parent / f".{final.name}.end"
     try:
         fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o400)
-        os.fchmod(fd, 0o440)  # the mode visudo -c wants of everything that sudo includes
-        os.close(fd)
+        try:
+            os.fchmod(fd, 0o440)  # the mode visudo -c wants of everything that sudo includes
+        finally:
+            os.close(fd)
         draft.rename(final)
     except OSError:  # no inode left, or a read-only folder: unlinking or truncating may still work
         with contextlib.suppress(OSError):

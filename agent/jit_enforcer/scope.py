@@ -185,8 +185,7 @@ class Scopes:
 
     def _await(self, pid: int, name: str) -> None:
         for _ in range(2000):
-            with contextlib.suppress(OSError):
-                if (self._paths.proc / str(pid) / "cgroup").read_text().rstrip().endswith(f"/{name}"):
-                    return
+            if cgroup.of_process(self._paths, pid).endswith(f"/{name}"):
+                return
             time.sleep(0.001)
         raise Unsafe(f"systemd did not start {name} within two seconds")

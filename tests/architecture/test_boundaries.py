@@ -46,7 +46,7 @@ def test_the_root_part_stays_small_enough_to_read(package: str) -> None:
 
 
 # Lines that hold code: neither blank, nor comment, nor docstring.
-ROOT_LINES = {"jit_enforcer": 2922, "jit_footprint": 942}
+ROOT_LINES = {"jit_enforcer": 2923, "jit_footprint": 942}
 ROOT_MODULE_LINES = 130
 
 

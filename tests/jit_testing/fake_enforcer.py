@@ -168,7 +168,9 @@ class FakeEnforcer:
                     return _error(self.admission, "no live grant covers this command") | self.refused
                 self.sessions[session] = "running"
                 return {"ok": True, **ADMITTED, **self.admission}
-            case {"op": ("freeze" | "thaw" | "kill" | "tell") as op, "session": str(session), "message": str(message)}:
+            case {
+                "op": ("freeze" | "thaw" | "kill" | "tell") as op, "session": str(session), "message": str(message),
+            } if len(message) <= 300:  # fmt: skip
                 return self._order(op, session, message)
             case {"op": "status"}:
                 return {

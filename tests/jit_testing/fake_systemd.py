@@ -74,12 +74,15 @@ class FakeSystemd:
         self.listen()
         self._process = None
 
+    def forget(self) -> None:
+        """Keep nothing any longer, as when the machine dies."""
+        while self.kept:
+            os.close(self.kept.popitem()[1])
+
     async def stop(self) -> None:
         """As when the unit is stopped: nothing is kept any longer."""
         if self._process is not None:
             await self.kill()
-        for fd in self.kept.values():
-            os.close(fd)
-        self.kept.clear()
+        self.forget()
         for one in (self._notices, self._people, self._sudo_log):
             one.close()

@@ -19,9 +19,8 @@ from jit_agent.identity import Identity
 from jit_agent.server_link import ServerLink
 from jit_agent.uploading import Uploading
 from jit_testing.fake_server import FakeServer
+from jit_testing.sealed_chunks import OTHER, SESSION, write
 
-SESSION = "ses-0000000000000001"
-OTHER = "ses-0000000000000002"
 THIRD = "ses-0000000000000003"
 
 
@@ -44,7 +43,7 @@ class Host:
         first = len(await asyncio.to_thread(self.chunks.headers, session_id))
         for number, one in enumerate(frames, first):
             await asyncio.to_thread(
-                self.chunks.write, session_id, number, start_ns=number, end_ns=number + 1, frames=one, compress=True
+                write, self.chunks, session_id, number, one, start_ns=number, end_ns=number + 1, compress=True
             )
 
     @asynccontextmanager
@@ -263,7 +262,7 @@ async def test_a_chunk_other_than_the_server_has_is_refused_and_kept_here(host: 
         await host.uploaded()
     # The host was set back, and recorded something else under the same number.
     other = Chunks(host.root.parent / "restored")
-    other.write(SESSION, 0, start_ns=0, end_ns=1, frames=b"another", compress=False)
+    write(other, SESSION, 0, b"another")
     set_back = Host(host.root.parent / "restored", other, host.server, host.link)
     async with set_back.uploading():
         await until((set_back.root / SESSION / "refused").exists)

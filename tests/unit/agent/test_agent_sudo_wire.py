@@ -48,6 +48,20 @@ def test_an_accept_message_says_what_is_run() -> None:
     )
 
 
+@pytest.mark.parametrize("letter", [b"x", "é".encode(), b"\xff"])
+def test_an_environment_of_any_size_leaves_a_report_that_can_be_sent(letter: bytes) -> None:
+    """Its person chose it: one that no message could carry would stop every later report of the host."""
+    many = [b"LC_A%c=" % (65 + number % 26) + letter * 5_000 for number in range(60)]
+    info = pb.InfoMessage(key=b"runenv", strlistval=pb.InfoMessage.StringList(strings=[b"TERM=xterm", *many]))
+    command = pb.InfoMessage(key=b"command", strval=b"/usr/bin/id")
+    argv = pb.InfoMessage(key=b"runargv", strlistval=WORDS)
+    message = pb.ClientMessage(accept_msg=pb.AcceptMessage(info_msgs=[command, argv, info]))
+    event = sudo_wire.parse(message.SerializeToString())
+    assert isinstance(event, sudo_wire.Accept)
+    assert event.environment[0] == "TERM=xterm"
+    assert 0 < sum(len(variable.encode()) for variable in event.environment[1:]) <= 32 * 1024
+
+
 def complaint(untrusted: bytes) -> str:
     """What is said against these bytes; empty when they are an event."""
     try:
@@ -105,6 +119,24 @@ def test_a_program_within_a_session_may_have_any_command_line_and_a_long_one_is_
     short = sudo_wire.parse(rejected([b"rm", b"x"]), nested=True)
     assert isinstance(short, sudo_wire.Reject)
     assert short.argv == ("rm", "x")
+
+
+def test_a_program_within_a_session_may_have_any_name_and_directory_and_a_long_one_is_cut_visibly() -> None:
+    """A path may have 4,096 bytes, of which each that is no UTF-8 is told in four characters."""
+    words = pb.InfoMessage.StringList(strings=[b"cc"])
+    texts = {b"command": b"/" + b"c" * 4_090, b"runcwd": b"/" + b"\xff" * 4_090, b"runuser": b"u" * 300}
+    infos = [pb.InfoMessage(key=key, strval=value) for key, value in texts.items()]
+    infos.append(pb.InfoMessage(key=b"runargv", strlistval=words))
+    for message in (
+        pb.ClientMessage(accept_msg=pb.AcceptMessage(info_msgs=infos)),
+        pb.ClientMessage(reject_msg=pb.RejectMessage(info_msgs=infos, reason=b"r" * 5_000)),
+    ):
+        event = sudo_wire.parse(message.SerializeToString(), nested=True)
+        assert isinstance(event, sudo_wire.Accept | sudo_wire.Reject)
+        assert (len(event.command), len(event.cwd), len(event.run_as_user)) == (4_000, 4_000, 256)
+        assert event.command.endswith("c…")
+        with pytest.raises(Malformed, match="cannot be recorded"):
+            sudo_wire.parse(message.SerializeToString())
 
 
 def test_text_that_grows_when_it_is_made_visible_is_measured_as_it_is_stored() -> None:

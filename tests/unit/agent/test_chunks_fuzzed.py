@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 from jit_agent.chunk_format import HEADER_SIZE, MAX_SIZE, Encoding, Header, hole, parse_header, require_whole
 from jit_agent.chunks import Chunks
 from jit_agent.errors import Malformed
-
-SESSION = "ses-0000000000000001"
-OTHER = "ses-0000000000000002"
+from jit_testing.sealed_chunks import OTHER, SESSION, write
 
 headers = st.builds(
     Header,
@@ -92,7 +90,7 @@ def test_a_folder_with_anything_in_it_is_read_kept_and_removed(changes: list[tup
         first = Chunks(root)
         for session in (SESSION, OTHER):
             for number in range(4):
-                first.write(session, number, start_ns=number, end_ns=number + 1, frames=b"frames" * 50, compress=True)
+                write(first, session, number, b"frames" * 50, start_ns=number, end_ns=number + 1, compress=True)
         first.keep(SESSION, first.headers(SESSION)[:1])
         for name, place, how, change in changes:
             mangle(root / SESSION / name, place, how, change)

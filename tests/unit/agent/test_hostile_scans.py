@@ -7,7 +7,7 @@ run that knows no more than what was on the disk; events and recording must be t
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jit_agent.errors import Malformed
 from jit_agent.model import SessionEvent
@@ -72,7 +72,8 @@ def read_in_lives(stream: bytes, state: SessionState, chance: random.Random) -> 
     received = 0
     for life in range(3):
         # What a run left: chunks beyond those its state knows of may be on the disk already.
-        scanner = Scanner(state, [len(told.chunks[number]) for number in range(state.chunks, len(told.chunks))])
+        beyond = range(state.progress.chunks, len(told.chunks))
+        scanner = Scanner(state, [len(told.chunks[number]) for number in beyond])
         over = life == 2
         dies_at = len(data) if over else chance.randint(received, len(data))
         try:
@@ -110,7 +111,7 @@ def _take(scanner: Scanner, told: Told, data: bytearray, state: SessionState, co
             frames = b"".join(data[start:end] for start, end in sealing.cut.ranges)
             assert told.chunks.setdefault(sealing.cut.number, frames) == frames
             assert sealing.cut.written or sealing.cut.number == len(told.chunks) - 1
-        state = state.after(sealing.progress)
+        state = replace(state, progress=sealing.progress)
     return state
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +21,7 @@ from jit_agent.room import Room
 from jit_agent.scanner import Scanner
 from jit_agent.segment_file import CAPACITY, PAGE, SIZE
 from jit_agent.segments import Segments
-from jit_agent.session_state import NAME, SessionState
+from jit_agent.session_state import NAME, Progress, SessionState
 
 SESSION = "ses-0000000000000001"
 
@@ -158,6 +160,19 @@ def test_sealed_segments_go_and_their_room_with_them(tmp_path: Path) -> None:
         shared.take(1)
 
 
+def test_a_session_that_gets_no_segment_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    shared = room(tmp_path, limit=SIZE)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", no_room)
+        with pytest.raises(SpoolUnavailable, match="No space left on device"):
+            Segments(tmp_path / SESSION, shared).open()
+    assert list(tmp_path.iterdir()) == []
+    Segments(tmp_path / SESSION, shared).open()
+
+
 def test_what_shall_stay_free_of_the_disk_stays_free(tmp_path: Path) -> None:
     with pytest.raises(SpoolUnavailable, match="are free for recordings"):
         Room(tmp_path, reserve=2**60, limit=2**62, sealed=lambda: 0).take(1)
@@ -232,13 +247,39 @@ def test_a_sessions_state_comes_back_as_it_was(tmp_path: Path) -> None:
         assert SessionState.load(folder) == STATE
 
 
+def test_a_state_that_the_disk_takes_bit_by_bit_is_whole_or_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fills up takes a part of what is written, without complaint."""
+    folder = tmp_path / SESSION
+    folder.mkdir()
+    STATE.save(folder, durable=False)
+    write, room = os.write, [40]
+
+    def written(fd: int, data: memoryview) -> int:
+        count = min(7, room[0], len(data))
+        if not count:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        room[0] -= count
+        return write(fd, bytes(data)[:count])
+
+    monkeypatch.setattr(os, "write", written)
+    later = replace(STATE, frozen="order")
+    with pytest.raises(SpoolUnavailable, match="No space left on device"):
+        later.save(folder, durable=False)
+    assert SessionState.load(folder) == STATE
+    room[0] = 2**20
+    later.save(folder, durable=True)
+    assert SessionState.load(folder) == later
+
+
 @given(st.data())
 def test_a_spoiled_state_is_malformed_and_never_anything_else(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("state") / SESSION
     folder.mkdir()
-    replace(STATE, terminal=Watch().show(b"Pass\xff: ").dump()).save(folder, durable=False)
+    replace(STATE, progress=Progress(terminal=Watch().show(b"Pass\xff: ").dump())).save(folder, durable=False)
     spoiled = bytearray((folder / NAME).read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
         spoiled[data.draw(st.integers(0, len(spoiled) - 1))] = data.draw(st.integers(0, 255))

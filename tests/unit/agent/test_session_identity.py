@@ -13,7 +13,7 @@ from jit_agent.model import Admission, Person
 from jit_agent.recorder import state_of
 from jit_agent.room import Room
 from jit_agent.segments import FIRST, Segments
-from jit_agent.session_state import NAME, SessionState
+from jit_agent.session_state import NAME, Progress, SessionState
 
 SESSION = "ses-0000000000000001"
 STATE = SessionState.of(
@@ -46,7 +46,7 @@ def test_what_was_written_down_later_counts_and_the_first_word_where_that_is_spo
     folder: Path, opened: Segments
 ) -> None:
     opened.identify(STATE.encode())
-    later = replace(STATE, sealed=90, chunks=1, accepted=True)
+    later = replace(STATE, progress=Progress(sealed=90, chunks=1, accepted=True))
     later.save(folder, durable=False)
     assert state_of(folder) == later
     # A power cut can leave a file that was renamed and not yet written.
@@ -80,3 +80,17 @@ def test_an_identity_that_does_not_fit_is_refused(opened: Segments) -> None:
     opened.identify(b"x" * 1_500)
     with pytest.raises(SpoolUnavailable, match="do not fit"):
         opened.identify(b"x" * 1_600)
+
+
+def test_a_spoilt_state_of_a_session_whose_begin_is_gone_is_not_taken_for_one_that_never_began(
+    folder: Path, opened: Segments
+) -> None:
+    opened.identify(STATE.encode())
+    (folder / NAME).write_bytes(b"")
+    assert state_of(folder) == STATE
+    (folder / FIRST).unlink()
+    with pytest.raises(Malformed):
+        state_of(folder)
+    (folder / NAME).unlink()
+    with pytest.raises(FileNotFoundError):
+        state_of(folder)

@@ -14,17 +14,17 @@ from jit_cli.session_view import size
     ("count", "shown"),
     [
         (0, "0 B"),
-        (999, "999 B"),
-        (1_000, "1.0 kB"),
-        (4_149, "4.1 kB"),
-        (999_949, "999.9 kB"),
-        (999_950, "1.0 MB"),
-        (500_000_000, "500.0 MB"),
-        (3_210_000_000, "3.2 GB"),
-        (7_000_000_000_000_000, "7000.0 TB"),
+        (1_023, "1023 B"),
+        (1_024, "1.0 KiB"),
+        (4_149, "4.1 KiB"),
+        (1_048_524, "1023.9 KiB"),
+        (1_048_525, "1.0 MiB"),
+        (500 << 20, "500.0 MiB"),
+        (3_210_000_000, "3.0 GiB"),
+        (7_000 << 40, "7000.0 TiB"),
     ],
 )
-def test_a_size_has_one_unit_and_four_digits(count: int, shown: str) -> None:
+def test_a_size_has_one_unit(count: int, shown: str) -> None:
     assert size(count) == shown
 
 
