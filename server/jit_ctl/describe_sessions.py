@@ -75,7 +75,7 @@ def recording(session: Session) -> str:
     """In a word what there is to replay."""
     match session.recording:
         case RecordingState.NONE:
-            return "none" if session.record in {"", "none"} else session.record
+            return "events" if session.record == "events" else "none"
         case RecordingState.INCOMPLETE:
             return f"incomplete: {session.incomplete}" if session.incomplete else "incomplete"
         case state:
@@ -101,7 +101,7 @@ def session_facts(details: SessionDetails, when: When) -> list[str]:
             ("Started", when(session.started_at) if session.started_at else "not yet"),
             ("Ended", when(session.ended_at) if session.ended_at else ""),
             ("Took", took(session)),
-            ("Kept of it", session.record),
+            ("Kept of it", session.record if session.started_at else ""),
             ("Recording", _recording_in_full(session)),
             ("Output", size(session.output_bytes) if session.output_bytes else ""),
             ("Input", size(session.input_bytes) if session.input_bytes else ""),

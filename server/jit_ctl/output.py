@@ -122,6 +122,10 @@ class Output:
         """An instant within a sentence: in full on a terminal, with its zone in a line that may be kept."""
         return self.when(at) if at is None or self.on_terminal else self._zoned(at)
 
+    def parse_moment(self, text: str) -> datetime | None:
+        """The instant of a --since or --until, in the zone that is shown; none without a text."""
+        return times.parse_moment(text, times.now(), utc=self.utc) if text else None
+
     def _zoned(self, at: datetime) -> str:
         return times.zoned(at, utc=self.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
 

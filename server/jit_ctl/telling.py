@@ -67,6 +67,8 @@ def _ran(said: Details) -> str:
 
 def _exited(said: Details) -> str:
     took = f"after {said['run_time_us'] / 1_000_000:.2f} s"
+    if said.get("why"):
+        return f"lost: {said['why']}"
     if said["lost"]:
         return f"cut off {took}"
     return f"killed by {said['signal']} {took}" if said.get("signal") else f"exit {said['exit_value']} {took}"
@@ -112,9 +114,13 @@ def _unlocked(said: Details) -> str:
 
 
 def _ordered(said: Details) -> str:
-    if said["done"]:
-        return "done by the host" if said["why"] == "order" else f"by the host: {said['why']}"
-    return f"ordered: {said['reason']}"
+    if not said["done"]:
+        how = f"ordered: {said['reason']}"
+    elif said["why"] == "order":
+        how = "done by the host"
+    else:
+        how = f"by the host: {said['why']}"
+    return f"{said['session']}: {how}"
 
 
 def _rejected(said: Details) -> str:
@@ -155,4 +161,5 @@ _WORDS: Mapping[str, Callable[[Details], str]] = {
     "recording.stored": _stored,
     "recording.deleted": _stored,
     "recording.damaged": lambda said: f"{said['session']}: {said['why']}",
+    "report.refused": lambda said: f"a report of {said['what'] or 'an unknown kind'} was not taken: {said['why']}",
 }

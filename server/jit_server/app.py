@@ -39,6 +39,8 @@ from jit_server.services import Ports, Services, compose
 
 TICK_S = 1.0
 RETENTION_S = 60.0
+STRANDED_S = 60.0
+"""So long a host may take to tell the end of a session whose grant is over."""
 RENEWAL_CHECK_S = 3_600.0
 
 _log = logging.getLogger(__name__)
@@ -131,6 +133,7 @@ class App:
             ("starts", TICK_S, services.starting.start_due),
             ("grants", TICK_S, _regularly(services.grants.expire)),
             ("locks", TICK_S, _regularly(services.locks.expire)),
+            ("lost sessions", STRANDED_S, _regularly(services.lost_sessions.look)),
             ("recordings", RETENTION_S, services.retention.expire),
             ("objects", RETENTION_S, _regularly(services.retention.sweep)),
             ("certificate", RENEWAL_CHECK_S, _regularly(renew)),

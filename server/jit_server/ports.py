@@ -117,8 +117,6 @@ class ObjectStore(Protocol):
     async def get(self, digest: str) -> bytes:
         """Raises `NotFound`.  The caller compares what comes with the digest: a disk can change it."""
 
-    async def exists(self, digest: str) -> bool: ...
-
     async def delete(self, digest: str, *, put_before: int) -> bool:
         """Remove it unless it was put at or after this, µs UTC; return whether it is gone, durably."""
 

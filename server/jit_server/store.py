@@ -1,4 +1,4 @@
-"""Persistence, as the services see it.
+"""Persistence, as the services see it; its part about sessions and recordings is in `session_store`.
 
 Every implementation keeps these rules, and one suite (tests/contract) proves them on each:
 * a write transaction is alone: it sees everything committed before it, and no other runs beside it;
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
 from jit_server.domain.events import Event, Query, RecordedEvent
@@ -24,80 +23,10 @@ from jit_server.domain.identity import Host, User
 from jit_server.domain.lifecycle import GrantMove, GrantState, RequestMove, RequestState
 from jit_server.domain.lock import Lock
 from jit_server.domain.mfa import Factor
-from jit_server.domain.policy import PolicyFile
-from jit_server.domain.recording import Chunk
 from jit_server.domain.report import Hello, Report
 from jit_server.domain.request import AccessRequest, Decision
-from jit_server.domain.session import Command, RecordingState, Session, SessionState
-from jit_server.domain.session_order import Watcher
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Whose requests, grants and sessions a caller may see: their own, those of `roles`, those of one host, or all."""
-
-    user_id: str = ""
-    roles: frozenset[str] = frozenset()
-    host_id: str = ""
-    """When set, nothing of another host is in the scope, whatever else it allows."""
-    everything: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class EnrollToken:
-    """What a host will be called that shows the token; only the token's SHA-256 is stored."""
-
-    token_hash: bytes
-    host_name: str
-    labels: Mapping[str, str]
-    expires_at: int
-    used: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class MfaToken:
-    """A person's right to enrol one second factor; `sealed_secret` is the factor offered but not yet proved."""
-
-    user_id: str
-    token_hash: bytes
-    expires_at: int
-    sealed_secret: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CodeFactor:
-    """A person's second factor; `last_step` is the time step of the last code that was used."""
-
-    sealed_secret: bytes
-    last_step: int
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPolicy:
-    version: int
-    files: tuple[PolicyFile, ...]
-    applied_by: str
-    applied_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class SessionQuery:
-    """Which sessions; empty fields match everything.
-
-    `grant_id` is the beginning of an id, `text` a part of the command line whatever the case of its letters, `since`
-    (inclusive) and `until` (exclusive) are µs UTC of the hosts' clocks.
-    """
-
-    host: str = ""
-    user: str = ""
-    role: str = ""
-    grant_id: str = ""
-    text: str = ""
-    states: Collection[SessionState] = ()
-    since: int = 0
-    until: int = 0
-    marred: bool = False
-    """Only those whose recording is damaged, or ends before they did."""
+from jit_server.session_store import Recordings, Sessions
+from jit_server.store_values import CodeFactor, EnrollToken, MfaToken, Scope, StoredPolicy
 
 
 class People(Protocol):
@@ -295,74 +224,6 @@ class Locks(Protocol):
 
     async def lift(self, lock_id: str, at: int, by: str) -> None:
         """Compare and set; raises `Conflict` if it was lifted before."""
-
-
-class Sessions(Protocol):
-    async def add(self, session: Session) -> None:
-        """Raises `Conflict` if the id is taken."""
-
-    async def get(self, session_id: str) -> Session | None: ...
-
-    async def find(self, id_prefix: str, scope: Scope) -> Sequence[Session]:
-        """At most three in the scope whose id begins like this."""
-
-    async def select(self, query: SessionQuery, scope: Scope, *, limit: int, skip: int = 0) -> Sequence[Session]:
-        """Those in the scope that match, newest first, but for the newest `skip`."""
-
-    async def change(self, before: Session, after: Session) -> Session:
-        """Compare and set from the state it has in `before`; return `after`.
-
-        Raises `Conflict` if it is no longer there, or for a move or change that the database forbids.
-        """
-
-    async def add_command(self, session_id: str, command: Command) -> bool:
-        """False: the session has `MAX_COMMANDS` of them, and this one is not kept."""
-
-    async def commands(self, session_id: str, limit: int) -> Sequence[Command]:
-        """As they came."""
-
-    async def watcher(self, session_id: str, user_id: str) -> Watcher | None: ...
-
-    async def watch(self, watcher: Watcher) -> None:
-        """Put this in place of what was known of the watcher."""
-
-    async def watchers(self, session_ids: Collection[str], since: int) -> Sequence[Watcher]:
-        """Those seen after this, by session and person."""
-
-    def changed(self, session: Session) -> None:
-        """Give the hint that something about it changed that is not in it, such as who watches."""
-
-
-class Recordings(Protocol):
-    """Chunks, and what a session says of its own: how many it has, their bytes, its recording's state and damage."""
-
-    async def add(self, chunk: Chunk) -> None:
-        """Keep the session's next chunk.  Raises `Conflict` if it is not the next one."""
-
-    async def chunk(self, session_id: str, number: int) -> Chunk | None: ...
-
-    async def chunks(self, session_id: str, first: int, limit: int) -> Sequence[Chunk]:
-        """At most so many from this number on, in order, also those that were deleted."""
-
-    async def set_state(self, session_id: str, state: RecordingState) -> None: ...
-
-    async def set_damage(self, session_id: str, why: str, now: int) -> None:
-        """Raises `Conflict` if something was wrong with it before."""
-
-    async def due(self, now: int, limit: int) -> Sequence[str]:
-        """Sessions whose time is up with chunks that were not deleted, with proof.
-
-        One that nobody ever described counts from when it was first heard of.
-        """
-
-    async def delete(self, session_id: str) -> None:
-        """All its chunks are deleted, as far as readers know."""
-
-    async def referenced(self, digests: Collection[str]) -> frozenset[str]:
-        """Those of the contents that some chunk has which is not deleted."""
-
-    async def not_whole(self, after: str, limit: int) -> Sequence[str]:
-        """Sessions that have chunks, or had, and are not called whole, with ids above this one, in order."""
 
 
 class Reports(Protocol):

@@ -106,7 +106,9 @@ async def test_recordings_are_due_from_the_instant_their_time_is_up(store: SqlSt
     never_told = await _session(store, recording=RecordingState.ARRIVING)
     nothing = await _session(store, **ended)
     gone = await _session(store, **{**ended, "recording": RecordingState.DELETED})
-    for session_id in (over, later, running, never_told, gone):
+    # A host's word for when it began, as large as a number can be.
+    absurd = await _session(store, began_at=2**63 - 1, recording=RecordingState.ARRIVING)
+    for session_id in (over, later, running, never_told, gone, absurd):
         await _add(store, session_id, b"x")
     async with store.read() as tx:
         assert await tx.recordings.due(START + HOUR - 1, 10) == []

@@ -31,7 +31,7 @@ from jit_server.domain.policy import PolicyFile
 from jit_server.domain.report import Applied, Report
 from jit_server.domain.request import AccessRequest, Decision
 from jit_server.errors import Conflict
-from jit_server.store import StoredPolicy
+from jit_server.store_values import StoredPolicy
 from jit_testing.server_fakes import START, a_grant, a_host, a_request, a_user
 
 REQUEST_MOVES = {(old, new) for (old, _), new in REQUEST_TRANSITIONS.items()}

@@ -13,6 +13,8 @@ from jit_server.adapters.sql import SqlStore
 from jit_server.adapters.sql import engine as engines
 from jit_server.domain.grant import Record
 from jit_server.domain.identity import Host, User
+from jit_server.domain.lifecycle import GrantMove, GrantState
+from jit_server.domain.report import Hello
 from jit_server.domain.session import (
     SESSION_MOVES,
     Act,
@@ -24,8 +26,8 @@ from jit_server.domain.session import (
 from jit_server.domain.session_order import Watcher
 from jit_server.errors import Conflict
 from jit_server.ports import orders_of
-from jit_server.store import Scope, SessionQuery
-from jit_testing.server_fakes import SECOND, START, a_host, a_session, a_user
+from jit_server.store_values import Scope, SessionQuery
+from jit_testing.server_fakes import BOOT, SECOND, START, a_grant, a_host, a_request, a_session, a_user
 
 ALL = Scope(everything=True)
 HOSTILE = "x'; DROP TABLE sessions; -- \x1b]52;c;\u202e"
@@ -269,3 +271,26 @@ async def _force(url: str, statement: str) -> None:
         raise AssertionError(str(error)) from None
     finally:
         await engine.dispose()
+
+
+async def test_sessions_are_stranded_when_their_grant_is_over_and_their_host_is_there(store: SqlStore) -> None:
+    alice, host, away = await _person(store, "alice"), await _host(store), await _host(store, "web2")
+    found: dict[tuple[str, GrantState], Session] = {}
+    async with store.write() as tx:
+        await tx.hosts.greet(host.host_id, Hello(BOOT, START, "0.1", "1.9.13p3", "spool", ()), START)
+        for where, move in itertools.product((host, away), (GrantMove.END, GrantMove.REFUSE, GrantMove.SILENCE, None)):
+            request = a_request(alice, where)
+            grant = a_grant(request)
+            await tx.requests.add(request)
+            await tx.grants.add(grant)
+            state = grant.state if move is None else await tx.grants.move(grant, move)
+            for session_state in (SessionState.FROZEN, SessionState.ENDED):
+                session = replace(a_session(where, state=session_state), grant_id=grant.grant_id)
+                await tx.sessions.add(session)
+                if session_state is SessionState.FROZEN:
+                    found[where.name, state] = session
+        await tx.sessions.add(a_session(host))
+    async with store.read() as tx:
+        stranded = [found["web1", GrantState.ENDED], found["web1", GrantState.REFUSED]]
+        assert await tx.sessions.stranded(10) == stranded
+        assert await tx.sessions.stranded(1) == stranded[:1]

@@ -15,7 +15,8 @@ from jit_server.domain.events import Event, EventKind, Query
 from jit_server.domain.policy import PolicyFile
 from jit_server.errors import Conflict, Unavailable
 from jit_server.ports import AUDIT
-from jit_server.store import Store, StoredPolicy
+from jit_server.store import Store
+from jit_server.store_values import StoredPolicy
 from jit_testing.databases import sqlite_url
 from jit_testing.server_fakes import START, a_host, a_user
 

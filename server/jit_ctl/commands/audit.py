@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -72,10 +71,6 @@ def _filter(*, user: str, host: str, role: str, request_id: str, grant_id: str, 
     return EventFilter(user=user, host=host, role=role, request_id=request_id, grant_id=grant_id, kind=kind)
 
 
-def _moment(text: str, out: Output) -> datetime:
-    return times.parse_moment(text, times.now(), utc=out.utc)
-
-
 @click.group()
 def audit() -> None:
     """Read the audit log."""
@@ -91,9 +86,7 @@ def audit() -> None:
 @server_options
 def ls(*, out: Output, server: Server, since: str, until: str, after: int | None, limit: int, **chosen: str) -> None:
     """List events, oldest first: the newest that match, or with --after the next ones."""
-    wanted = replace(
-        _filter(**chosen), since=_moment(since, out) if since else None, until=_moment(until, out) if until else None
-    )
+    wanted = replace(_filter(**chosen), since=out.parse_moment(since), until=out.parse_moment(until))
     stream = server.events(wanted, after=after or 0, limit=limit, newest=after is None)
     shown = 0
     if out.format in {Format.JSONL, Format.NAME}:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from jit_ctl import describe_sessions as describe
-from jit_ctl import times
 from jit_ctl.batch import each
 from jit_ctl.completing import grant_ids, host_names, session_ids, user_names
 from jit_ctl.errors import CtlError
@@ -37,10 +35,6 @@ _COLUMNS: Sequence[Column[Session]] = (
 
 def name(session: Session) -> str:
     return session.session_id
-
-
-def _moment(text: str, out: Output) -> datetime | None:
-    return times.parse_moment(text, times.now(), utc=out.utc) if text else None
 
 
 def _since_and_until(command: Command) -> Command:
@@ -81,7 +75,7 @@ def ls(
 ) -> None:
     """List sessions, newest first."""
     wanted = SessionFilter(
-        states=tuple(map(SessionState, states)), since=_moment(since, out), until=_moment(until, out), **chosen
+        states=tuple(map(SessionState, states)), since=out.parse_moment(since), until=out.parse_moment(until), **chosen
     )
     found, truncated = server.sessions(wanted, limit)
     out.items(found, _COLUMNS, name, "no such sessions")
@@ -108,7 +102,7 @@ def _control(act: str) -> Callable[[Command], Command]:
             server_options,
             output_options(*LISTS),
             click.option(
-                "-m", "-r", "--reason", required=True, metavar="TEXT", callback=reference,
+                "-m", "--reason", required=True, metavar="TEXT", callback=reference,
                 help="Why; kept in the audit log, and shown to the person.",
             ),
             click.argument(
@@ -176,7 +170,7 @@ def verify(
     """
     if session_id and (since or until):
         raise click.UsageError("an ID and --since or --until exclude each other")
-    verdicts = list(server.verify_recordings(session_id or "", _moment(since, out), _moment(until, out)))
+    verdicts = list(server.verify_recordings(session_id or "", out.parse_moment(since), out.parse_moment(until)))
     damaged = [one for one in verdicts if one.verdict == "damaged"]
     shown = damaged if out.for_people and not session_id else verdicts
     if shown or not out.for_people:
@@ -200,8 +194,7 @@ def _recorded(server: Server, ref: str) -> SessionDetails:
     session = details.session
     match session.recording:
         case RecordingState.NONE:
-            why = f"its role records {session.record}" if session.record in {"none", "events"} else "it had no output"
-            raise CtlError("not_found", f"nothing was recorded of {session.session_id}: {why}")
+            raise CtlError("not_found", f"nothing was recorded of {session.session_id}: {_why_nothing(session)}")
         case RecordingState.DELETED:
             raise CtlError(
                 "not_found", f"the recording of {session.session_id} is deleted: its time was up",
@@ -209,6 +202,18 @@ def _recorded(server: Server, ref: str) -> SessionDetails:
             )  # fmt: skip
         case _:
             return details
+
+
+def _why_nothing(session: Session) -> str:
+    match session.state:
+        case SessionState.WAITING:
+            return "it starts once somebody watches it"
+        case SessionState.REJECTED:
+            return "sudo was refused"
+        case _ if session.record in {"none", "events"} and session.started_at:
+            return f"its role records {session.record}"
+        case _:
+            return "nothing of it came from its host"
 
 
 @sessions.command()
@@ -231,7 +236,7 @@ def export(*, out: Output, server: Server, session_id: str, form: str, file: str
     could do to a terminal; text holds what can be read; raw is every byte the
     command wrote, and nothing to be shown on a terminal.
     """
-    from jit_ctl.recording.export import Form, all_events, exported, write_file, write_out
+    from jit_ctl.recording.export import Form, all_events, exported, lines, write_file, write_out
 
     if form == Form.RAW and not file and sys.stdout.isatty():
         raise CtlError("usage", "raw output could do anything to this terminal", "write it to a file with -O FILE")
@@ -242,7 +247,8 @@ def export(*, out: Output, server: Server, session_id: str, form: str, file: str
         write_file(file, parts)
         out.talk(f"{session.session_id}: written to {file}")
     elif sys.stdout.isatty():
-        out.exact(b"".join(parts).decode("utf-8"))
+        for line in lines(parts):
+            out.line(line)
     else:
         write_out(parts)
     if session.recording is not RecordingState.WHOLE:

@@ -15,6 +15,7 @@ import zstandard
 from jit_ctl.session_model import Piece, Session
 
 from .errors import damaged
+from .frames import MAX_NS
 
 MAX_DECODED = 2 * 1024 * 1024
 """Bytes; one message of the largest size stands alone in its chunk."""
@@ -29,6 +30,7 @@ class Chunk:
 
     number: int
     end_ns: int
+    """In ns since the session's start; what tells the time where the host has lost what was in it."""
     encoding: str
     decoded_size: int
     data: bytes
@@ -58,7 +60,7 @@ class Assembly:
             raise self._damaged(f"chunk {piece.chunk} has another SHA-256 than it should")
         self._data.clear()
         self._next += 1
-        return Chunk(piece.chunk, piece.end_ns, piece.encoding, piece.decoded_size, data)
+        return Chunk(piece.chunk, min(piece.end_ns, MAX_NS), piece.encoding, piece.decoded_size, data)
 
     def restart(self) -> int:
         """Forget half a chunk, because the connection broke; return the number of the chunk to go on with."""

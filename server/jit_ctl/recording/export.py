@@ -31,6 +31,7 @@ def all_events(session_id: str, news: Iterable[Session | Piece]) -> Iterator[Eve
         for event in events(session_id, chunk.number, decode(session_id, chunk), at_ns):
             at_ns = event.at_ns
             yield event
+        at_ns = max(at_ns, chunk.end_ns)
 
 
 def exported(form: Form, details: SessionDetails, happened: Iterable[Event]) -> Iterator[bytes]:
@@ -83,6 +84,17 @@ def write_file(name: str, parts: Iterable[bytes]) -> None:
 
 def _why(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def lines(parts: Iterable[bytes]) -> Iterator[str]:
+    """The content of a file that is text, line by line and without their ends."""
+    held = b""
+    for part in parts:
+        *whole_lines, held = (held + part).split(b"\n")
+        for line in whole_lines:
+            yield line.decode("utf-8")
+    if held:
+        yield held.decode("utf-8")
 
 
 def write_out(parts: Iterable[bytes]) -> None:

@@ -37,7 +37,7 @@ class Feed:
         self._left = threading.Event()
         self.session = session
         self.finished = False
-        """Nothing more will come."""
+        """Nothing more will come, and `trouble` is the last."""
         self.trouble: CtlError | None = None
         """Why nothing comes: for now, or for ever when `finished`."""
 
@@ -58,7 +58,8 @@ class Feed:
                 assembly.finish()
                 if self._watch and not self.session.state.over:
                     raise CtlError("unavailable", "the server does not go on")
-                self.finished, self.trouble = True, None
+                self.trouble = None
+                self.finished = True
             except CtlError as error:
                 self.trouble = error
                 # Half a recording is shown up to there; a session that is watched is taken up again.

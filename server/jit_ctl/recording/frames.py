@@ -18,7 +18,8 @@ from jit_protos.sudo import log_server_pb2 as sudo
 from .errors import damaged
 
 _LENGTH = struct.Struct(">I")
-_MAX_NS = 1 << 62
+MAX_NS = 1 << 62
+"""No session lasts longer."""
 _MAX_SIZE = 9999
 """Rows or columns; more is no terminal."""
 
@@ -117,7 +118,7 @@ def _event(message: sudo.ClientMessage, at_ns: int) -> Event | None:
 
 def _later(at_ns: int, delay: sudo.TimeSpec) -> int:
     passed = max(0, delay.tv_sec) * 1_000_000_000 + max(0, delay.tv_nsec)
-    return min(at_ns + passed, _MAX_NS)
+    return min(at_ns + passed, MAX_NS)
 
 
 def _word(name: bytes) -> str:

@@ -45,7 +45,7 @@ class Picture:
         self.columns = columns
         self._main = _History()
         self._alternate: _History | None = None
-        self._main.add(self._region("", ""))
+        self._main.add(self._whole_region)
 
     def record(self, text: str) -> str | None:
         """Add rendered text; return what to write for it, or None when the picture has to be drawn anew."""
@@ -68,16 +68,21 @@ class Picture:
     def resize(self, rows: int, columns: int) -> str:
         """The session's terminal has another size from now on; return what to write for it."""
         self.rows, self.columns = rows, columns
-        text = f"\x1b7{self._region('', '')}\x1b8"
+        text = f"\x1b7{self._whole_region}\x1b8"
         (self._alternate or self._main).add(text)
         return text
 
     def redraw(self) -> str:
         """Everything from an empty screen on; the terminal shows it at once if it can."""
-        texts = [f"\x1b[?2026h{SOFT_RESET}\x1b[H\x1b[2J", str(self._main)]
+        # The history that began with the region may not go back so far any more.
+        texts = [f"\x1b[?2026h{SOFT_RESET}{self._whole_region}\x1b[H\x1b[2J", str(self._main)]
         if self._alternate is not None:
             texts += ["\x1b[2J", str(self._alternate)]
         return "".join([*texts, "\x1b[?2026l"])
+
+    @property
+    def _whole_region(self) -> str:
+        return self._region("", "")
 
     def _within_rows(self, text: str) -> str:
         return _REGION.sub(lambda found: self._region(found[1], found[2]), text) if "r" in text else text

@@ -134,14 +134,14 @@ class Player:
         """At the end of what there is."""
         self._wall = now
         feed = self._feed
-        if feed.finished:
-            trouble = feed.trouble.message if feed.trouble else ""
+        finished, error = feed.finished, feed.trouble  # in this order, for its thread changes them
+        trouble = error.message if error else ""
+        if finished:
             self._cover(captions.end(feed.session, self._projector.exit, self._progress(), trouble))
         elif self._orders is not None:
             # With something shown and nothing left of what there was at first, this is now.
             self._pace.following |= self._projector.position > 0 and len(self._tape) >= self._at_first
-            trouble = f"{safe(feed.trouble.message)}; trying again" if feed.trouble else ""
-            if banner := trouble or captions.standing(feed.session):
+            if banner := f"{safe(trouble)}; trying again" if trouble else captions.standing(feed.session):
                 self._cover(banner)
             elif self._covered:
                 self._uncover()

@@ -63,7 +63,7 @@ class Tape:
             offset = self._file.seek(0, os.SEEK_END)
             self._file.write(chunk.data)
             self._places.append(_Place(offset, len(chunk.data), replace(chunk, data=b""), begin_ns))
-        self.length_ns = end_ns
+        self.length_ns = max(end_ns, chunk.end_ns)
 
     def events(self, number: int) -> list[Event]:
         """What chunk `number` tells."""

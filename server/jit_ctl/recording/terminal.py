@@ -154,10 +154,12 @@ class Terminal:
         if self._woken in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._woken, 4096)
-        if self._keys not in ready:
+        if not ready:
             # Whatever began like a longer key was one by itself.
             typed, self._typed = self._typed, ""
             return [typed[0]] if typed else []
+        if self._keys not in ready:
+            return []
         data = os.read(self._keys, 1024)
         if not data:
             return ["q"]

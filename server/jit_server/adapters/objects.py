@@ -1,4 +1,4 @@
-"""`ObjectStore` in a local directory: HEX in AA/BB/, complete or not there at all.
+"""`ObjectStore` in a local directory: HEX in AA/, complete or not there at all.
 
 A draft is written, synced and renamed into place; directories are 0700 and files are read-only.  The time of a file is
 when its content was put last, by our clock: what is put again while somebody decides to delete it stays.  All work is
@@ -56,9 +56,6 @@ class LocalObjects:
     async def get(self, digest: str) -> bytes:
         return await self._run(lambda: self._get(digest))
 
-    async def exists(self, digest: str) -> bool:
-        return await self._run(lambda: _DIGEST.fullmatch(digest) is not None and self._path(digest).is_file())
-
     async def delete(self, digest: str, *, put_before: int) -> bool:
         return await self._run(lambda: self._delete(digest, put_before))
 
@@ -76,7 +73,7 @@ class LocalObjects:
         # A digest may come from a row that somebody changed; no path is made of anything but a digest.
         if not _DIGEST.fullmatch(digest):
             raise NotFound("no such recording: its digest is none")
-        return self._root / digest[:2] / digest[2:4] / digest
+        return self._root / digest[:2] / digest
 
     def _put(self, content: bytes) -> str:
         digest = sha256(content).hexdigest()
@@ -85,9 +82,12 @@ class LocalObjects:
             self._touch(path)
             if path.read_bytes() == content:
                 # Whoever renamed it may have been stopped before its directory was synced.
-                self._sync_up(path.parent)
+                sync_directory(path.parent)
+                sync_directory(self._root)
                 return digest
-        self._make(path.parent)
+        if not path.parent.is_dir():
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            sync_directory(self._root)
         draft = self._draft()
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o400)
         try:
@@ -135,7 +135,7 @@ class LocalObjects:
     def _listed(self, beginning: str, put_before: int) -> Iterator[str]:
         if not _BEGINNING.fullmatch(beginning):
             return
-        for path in (self._root / beginning).glob("??/*"):
+        for path in (self._root / beginning).glob("*"):
             with contextlib.suppress(FileNotFoundError):
                 if _DIGEST.fullmatch(path.name) and _put_at(path) < put_before:
                     yield path.name
@@ -146,20 +146,6 @@ class LocalObjects:
 
     def _draft(self) -> Path:
         return self._root / DRAFTS / secrets.token_hex(16)
-
-    def _make(self, directory: Path) -> None:
-        """Make the directory durably, with the one above it."""
-        for path in (directory.parent, directory):
-            if not path.is_dir():
-                path.mkdir(mode=0o700, exist_ok=True)
-                sync_directory(path.parent)
-
-    def _sync_up(self, directory: Path) -> None:
-        """Make what is in the directory durable, and the directories on the way to it."""
-        while directory != self._root:
-            sync_directory(directory)
-            directory = directory.parent
-        sync_directory(directory)
 
     def _drop_old_drafts(self) -> None:
         """What a process that died was writing; another server of this directory may be writing the newer ones."""

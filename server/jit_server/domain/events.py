@@ -56,6 +56,7 @@ class EventKind(StrEnum):
     SESSION_KILLED = "session.killed"
     SESSION_WATCHED = "session.watched"
     SESSION_REPLAYED = "session.replayed"
+    REPORT_REFUSED = "report.refused"
     RECORDING_STORED = "recording.stored"
     RECORDING_DELETED = "recording.deleted"
     RECORDING_DAMAGED = "recording.damaged"

@@ -159,9 +159,23 @@ class SessionFrozen:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """A report that makes no sense to this server, and why; `kind` is what its host calls it, empty for a kind that is
+    not known here.
+
+    Its words are not kept, for nothing says which of them anybody may know; `sha256` (hex) tells it from others.
+    """
+
+    kind: str
+    why: str
+    size: int
+    sha256: str
+
+
 SessionReport = SessionWaiting | SessionStarted | SessionRejected | SessionEnded | Subcommand | SessionFrozen
 
-ReportBody = Applied | GrantRefused | Ended | DropAsked | Footprint | SessionReport
+ReportBody = Applied | GrantRefused | Ended | DropAsked | Footprint | SessionReport | Unfit
 
 END_REASONS = frozenset({"expired", "revoked", "dropped", "stopped", "rebooted", "used"})
 REPLAYED, EXPIRED = "replayed", "expired"

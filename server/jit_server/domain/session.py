@@ -42,7 +42,7 @@ SESSION_MOVES = frozenset(
         (SessionState.FROZEN, SessionState.RUNNING),
         (SessionState.FROZEN, SessionState.ENDED),
         (SessionState.FROZEN, SessionState.LOST),
-        # The host was taken for gone, and has told the end after all.
+        # It was taken for lost, and its host has told the end after all.
         (SessionState.LOST, SessionState.ENDED),
     }
 )
@@ -113,7 +113,9 @@ class Session:
     input_bytes: int = 0
     recording: RecordingState = RecordingState.NONE
     incomplete: str = ""
-    """Why the recording ends before the session does, in the host's words."""
+    """Why the recording ends before the session does: in the host's words, or why the session is lost."""
+    end_told: bool = False
+    """Its host has told its end, and of how many chunks its recording is."""
     chunks_told: int = 0
     """How many chunks there are, as the host said at the end."""
     digest: str = ""
@@ -218,7 +220,9 @@ def rejected(session: Session, told: SessionRejected, at: int) -> Session:
 
 def ended(session: Session, told: SessionEnded, at: int, now: int) -> Session:
     """What the word of its end adds; a recording of which there are chunks is whole once all have come."""
-    if told.chunks or session.chunks:
+    if session.recording is RecordingState.DELETED:
+        recording = RecordingState.DELETED
+    elif told.chunks or session.chunks:
         recording = RecordingState.ARRIVING
     else:
         recording = RecordingState.INCOMPLETE if told.incomplete else RecordingState.NONE
@@ -234,6 +238,7 @@ def ended(session: Session, told: SessionEnded, at: int, now: int) -> Session:
         input_bytes=told.input_bytes,
         recording=recording,
         incomplete=told.incomplete,
+        end_told=True,
         chunks_told=told.chunks,
         digest=told.digest,
         retain_until=now + session.retain_s * 1_000_000,
@@ -241,7 +246,7 @@ def ended(session: Session, told: SessionEnded, at: int, now: int) -> Session:
 
 
 def lost(session: Session, why: str, now: int) -> Session:
-    """Nobody will tell its end any more, nor send what is lacking of its recording."""
+    """Nobody is expected to tell its end any more, nor to send what is lacking of its recording."""
     arriving = session.recording is RecordingState.ARRIVING
     return replace(
         session,

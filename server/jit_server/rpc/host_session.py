@@ -20,7 +20,7 @@ from jit_server.errors import Invalid, Unauthenticated, Unavailable
 from jit_server.ports import Changes, Clock, Subscription, orders_of
 from jit_server.rpc import host_wire, session_wire
 from jit_server.rpc.dispatch import Write
-from jit_server.rpc.finishing import finished
+from jit_server.rpc.finishing import finished, first_to_end
 from jit_server.rpc.replacing import Newest
 from jit_server.rpc.watching import LOOK_AGAIN_S
 from jit_server.services import Services
@@ -83,16 +83,7 @@ class _Exchange:
 
     async def run(self, messages: Messages, changed: Subscription, ordered: Subscription) -> None:
         """Go on until the host closes its side; raises `Unavailable` when it fell silent."""
-        doing = (self._hear(messages), self._tell(changed), self._order(ordered))
-        works = [asyncio.create_task(work) for work in doing]
-        try:
-            done, _ = await asyncio.wait(works, return_when="FIRST_COMPLETED")
-            for work in done:
-                work.result()
-        finally:
-            for work in works:
-                work.cancel()
-            await asyncio.gather(*works, return_exceptions=True)
+        await first_to_end(self._hear(messages), self._tell(changed), self._order(ordered))
 
     async def _hear(self, messages: Messages) -> None:
         while True:

@@ -1,7 +1,11 @@
-"""Reports of hosts as domain values (SPEC 5.3): bounded here before anything looks at what they say (S11)."""
+"""Reports of hosts as domain values (SPEC 5.3): bounded here before anything looks at what they say (S11).
+
+One that makes no sense becomes an `Unfit` one: a host sends it until it is kept, and what comes after it waits.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -9,8 +13,9 @@ from jit_protos.v1 import host_pb2
 from jit_server.domain import ids, report
 from jit_server.domain.grant import Record
 from jit_server.domain.identity import LocalUser
+from jit_server.domain.recording import DIGEST_BYTES
 from jit_server.errors import Invalid, LimitExceeded
-from jit_server.rpc.wire import bounded, instant, required
+from jit_server.rpc.wire import MAX_NUMBER, bounded, instant, required
 
 MAX_TEXT = 4_096
 MAX_SEQUENCE = 2**63 - 1
@@ -18,19 +23,29 @@ MAX_LEFTOVERS = 20
 MAX_CHANGES = 200
 MAX_WORD = 32
 MAX_ENVIRONMENT = 256
-DIGEST_BYTES = 32
 
 T = TypeVar("T")
 
 
 def parsed(message: host_pb2.Report) -> report.Report:
-    """One report of a host; raises `Invalid` for what is none, and `LimitExceeded`."""
+    """One report of a host; raises `Invalid` if it has no number, for then it cannot be kept."""
     if not 1 <= message.sequence <= MAX_SEQUENCE:
         raise Invalid("the number of a report is missing or no number of a report")
-    if message.grant_id and not ids.is_id(ids.Kind.GRANT, message.grant_id):
-        raise Invalid("a report names something that is no grant")
-    at = instant(message.at, "the time of a report")
-    return report.Report(message.sequence, at, message.grant_id, _body(message))
+    about_grant = ids.is_id(ids.Kind.GRANT, message.grant_id)
+    body: report.ReportBody
+    try:
+        if message.grant_id and not about_grant:
+            raise Invalid("a report names something that is no grant")
+        instant(message.at, "the time of a report")
+        body = _body(message)
+    except Invalid as error:
+        body = _unfit(message, str(error))
+    return report.Report(message.sequence, message.at, message.grant_id if about_grant else "", body)
+
+
+def _unfit(message: host_pb2.Report, why: str) -> report.Unfit:
+    encoded = message.SerializeToString(deterministic=True)
+    return report.Unfit(message.WhichOneof("body") or "", why, len(encoded), hashlib.sha256(encoded).hexdigest())
 
 
 def _body(message: host_pb2.Report) -> report.ReportBody:
@@ -160,9 +175,9 @@ def _record(untrusted_word: str) -> Record:
 
 
 def _session_ended(message: host_pb2.SessionEnded) -> report.SessionEnded:
-    if message.run_time_us < 0:
-        raise Invalid("a session ran for less than no time")
-    if max(message.output_bytes, message.input_bytes) > MAX_SEQUENCE:
+    if not 0 <= message.run_time_us <= MAX_NUMBER:
+        raise Invalid("a session ran for no time that can be")
+    if max(message.output_bytes, message.input_bytes) > MAX_NUMBER:
         raise Invalid("a session wrote or read more bytes than there are")
     if len(message.digest) != (DIGEST_BYTES if message.chunks else 0):
         raise Invalid("a report gives no digest of a recording, or one of none")

@@ -10,7 +10,7 @@ from jit_server.domain.session_order import Orders
 from jit_server.errors import Invalid
 from jit_server.rpc.wire import bounded
 from jit_server.services.sessions import SessionDetails, SessionList, SessionView
-from jit_server.store import SessionQuery
+from jit_server.store_values import SessionQuery
 
 _STATES = {
     SessionState.WAITING: sessions_pb2.SESSION_STATE_WAITING,

@@ -25,6 +25,8 @@ DEFAULT_LISTED = 100
 MAX_LISTED = 1_000
 DEFAULT_EVENTS = 1_000
 MAX_EVENTS = 10_000
+MAX_NUMBER = 2**53
+"""The largest whole number that every reader of JSON agrees on; as µs the year 2255, as bytes 8 PiB."""
 
 _REQUEST_STATES = {
     RequestState.PENDING: common_pb2.REQUEST_STATE_PENDING,
@@ -57,15 +59,18 @@ def required(text: str, what: str, limit: int = MAX_NAME) -> str:
 
 
 def bounded(text: str, what: str, limit: int = MAX_NAME) -> str:
-    """The text of an optional field; raises `LimitExceeded` when it is too long."""
+    """The text of an optional field; raises `LimitExceeded` when it is too long, `Invalid` for one with a NUL."""
     if len(text) > limit:
         raise LimitExceeded(f"{what} has {len(text)} characters, the limit is {limit}")
+    if "\0" in text:
+        # PostgreSQL has no such texts, and would answer for all that comes with this one.
+        raise Invalid(f"{what} holds a NUL")
     return text
 
 
 def instant(at: int, what: str) -> int:
-    """A time that is required; raises `Invalid` for zero and for before the epoch."""
-    if at <= 0:
+    """A time that is required; raises `Invalid` for zero, for before the epoch, and for one no client can show."""
+    if not 0 < at <= MAX_NUMBER:
         raise Invalid(f"{what} is missing or is no time")
     return at
 

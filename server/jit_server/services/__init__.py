@@ -21,6 +21,7 @@ from jit_server.services.grants import GrantService
 from jit_server.services.hosts import HostService
 from jit_server.services.locks import LockService
 from jit_server.services.login import LoginService
+from jit_server.services.lost_sessions import LostSessionService
 from jit_server.services.people import PeopleService
 from jit_server.services.policies import PolicyBook, PolicyService
 from jit_server.services.recordings import RecordingService
@@ -56,6 +57,7 @@ class Services:
     grants: GrantService
     locks: LockService
     sessions: SessionsService
+    lost_sessions: LostSessionService
     recordings: RecordingService
     retention: RetentionService
     verification: VerificationService
@@ -81,6 +83,7 @@ def compose(world: Ports) -> Services:
         grants=GrantService(world.store, world.clock, book),
         locks=LockService(world.store, world.clock, book, world.random_bytes),
         sessions=SessionsService(world.store, world.clock, book),
+        lost_sessions=LostSessionService(world.store, world.clock),
         recordings=RecordingService(world.store, world.clock, world.objects),
         retention=RetentionService(world.store, world.clock, world.objects),
         verification=VerificationService(world.store, world.clock, world.objects),

@@ -13,7 +13,8 @@ from jit_server.domain.identity import Duty, Host, HostCaller, LocalUser, Person
 from jit_server.domain.ids import Kind, id_prefix
 from jit_server.domain.policy import Policy
 from jit_server.errors import Denied, Invalid, NotFound, Unauthenticated
-from jit_server.store import Scope, Transaction
+from jit_server.store import Transaction
+from jit_server.store_values import Scope
 
 T = TypeVar("T")
 

@@ -12,7 +12,8 @@ from jit_server.errors import Denied
 from jit_server.ports import Clock
 from jit_server.services import access
 from jit_server.services.policies import PolicyBook
-from jit_server.store import Scope, SessionQuery, Store
+from jit_server.store import Store
+from jit_server.store_values import Scope, SessionQuery
 
 MAX_FOOTPRINTS = 1_000
 MAX_SESSIONS = 1_000

@@ -9,7 +9,8 @@ from jit_server.domain.request import MAX_PENDING
 from jit_server.domain.span import typed
 from jit_server.errors import Invalid, LimitExceeded, Unauthenticated
 from jit_server.services.factors import FactorService, Failed
-from jit_server.store import Scope, Transaction
+from jit_server.store import Transaction
+from jit_server.store_values import Scope
 
 
 def duration(role: Role, untrusted_s: int) -> int:

@@ -1,15 +1,16 @@
 """What follows from a report of a host (SPEC 5.3), in the transaction that keeps it.
 
-A report that no longer fits (of a former revision, of a grant that is over) follows nothing.  None can add a right
-(S11): the only way back is from active to issued, after a reboot.  A host that knows more of a grant than the server
-does tells of a server that was restored from a backup: the grant is then signed anew, above all that was signed before.
+From a report that no longer fits (of a former revision, of a grant that is over) nothing follows, and from one that
+makes no sense only the event that says so.  None can add a right (S11): the only way back is from active to issued,
+after a reboot.  A host that knows more of a grant than the server does tells of a server that was restored from a
+backup: the grant is then signed anew, above all that was signed before.
 """
 
 from __future__ import annotations
 
 from typing import assert_never
 
-from jit_server.domain.events import EventKind
+from jit_server.domain.events import Event, EventKind, JsonValue
 from jit_server.domain.grant import Grant
 from jit_server.domain.identity import Host
 from jit_server.domain.lifecycle import LIVE, OVER, REVOCABLE, GrantMove, GrantState
@@ -23,6 +24,7 @@ from jit_server.domain.report import (
     GrantRefused,
     Report,
     SessionReport,
+    Unfit,
 )
 from jit_server.services.ending import cancel_extensions, end_grant
 from jit_server.services.recording import host_actor, note_grant
@@ -42,6 +44,8 @@ async def follow(tx: Transaction, host: Host, grant: Grant | None, report: Repor
         await Word(tx, host, grant, report, now).follow(report.body)
         return
     match report.body:
+        case Unfit() as unfit:
+            await _refuse(tx, host, grant, unfit, number=report.sequence, now=now)
         case _ if grant is None:
             pass
         case Applied() as applied:
@@ -239,6 +243,20 @@ async def _footprint(tx: Transaction, host: Host, grant: Grant, footprint: Footp
         before_at=footprint.before_at,
         after_at=footprint.after_at,
     )
+
+
+async def _refuse(tx: Transaction, host: Host, grant: Grant | None, unfit: Unfit, *, number: int, now: int) -> None:
+    said: dict[str, JsonValue] = {
+        "report": number,
+        "what": unfit.kind,
+        "why": unfit.why,
+        "bytes": unfit.size,
+        "sha256": unfit.sha256,
+    }
+    about = {} if grant is None else {"role": grant.role, "request_id": grant.request_id, "grant_id": grant.grant_id}
+    actor = host_actor(host)
+    event = Event(at=now, kind=EventKind.REPORT_REFUSED, actor=actor, host=host.name, details=said, **about)
+    await tx.audit.append(event)
 
 
 async def _sign_anew(tx: Transaction, grant: Grant) -> None:

@@ -2,8 +2,8 @@
 
 Desired state is level: the whole set, signed for the boot the host runs, leases (SPEC 2.6) for a while each.  Reports
 are kept once each, together with what follows from them; they can end rights and describe, never add one (S11).  A
-report about a grant of another host, or one that no longer fits, is kept and changes nothing, or a host could never get
-past it.
+report about a grant of another host, one that no longer fits, or one that makes no sense is kept and changes nothing,
+or a host could never get past it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from jit_server.domain.events import EventKind
 from jit_server.domain.grant import Grant, Signature, message
 from jit_server.domain.identity import Host, HostCaller
 from jit_server.domain.lifecycle import LIVE, OVER, GrantMove, GrantState
-from jit_server.domain.report import END_REASONS, Ended, Report
-from jit_server.errors import Conflict, Invalid
+from jit_server.domain.report import Report, Unfit
+from jit_server.errors import Conflict
 from jit_server.ports import Clock, Signer
 from jit_server.services import access
 from jit_server.services.consequences import follow
 from jit_server.services.recording import host_actor, note_grant
-from jit_server.store import Scope, Store, Transaction
+from jit_server.store import Store, Transaction
+from jit_server.store_values import Scope
 
 _log = logging.getLogger(__name__)
 
@@ -109,9 +110,8 @@ class DeliveryService:
     async def record_report(self, caller: HostCaller, spool_id: str, untrusted: Report) -> int:
         """Keep a report and do what follows from it, together; return the last sequence kept of that spool.
 
-        A report that was kept before changes nothing.  Raises `Conflict` for a gap, `Invalid` for nonsense.
+        A report that was kept before changes nothing.  Raises `Conflict` for a gap.
         """
-        _check(untrusted)
         async with self._store.write() as tx:
             host = await access.host(tx, caller)
             last = await tx.reports.last(host.host_id, spool_id)
@@ -128,6 +128,8 @@ class DeliveryService:
             after = None if grant is None else await tx.grants.get(grant.grant_id)
         if grant is not None and after is not None and after.state in OVER:
             _tell_confirmed(host, grant)
+        if isinstance(untrusted.body, Unfit):
+            _log.warning("Report %d of %s is refused: %s", untrusted.sequence, host.name, untrusted.body.why)
         return untrusted.sequence
 
     async def _end(self, tx: Transaction, host: Host, gone: Sequence[Grant], *, proof: str) -> None:
@@ -184,10 +186,3 @@ async def _leaving(tx: Transaction, host: Host) -> Sequence[Grant]:
 async def _gone_without_proof(tx: Transaction, host: Host, generation: int) -> list[Grant]:
     leaving = await _leaving(tx, host)
     return [grant for grant in leaving if 0 < grant.left_set_at <= generation and grant.applied_boot != host.boot_id]
-
-
-def _check(untrusted: Report) -> None:
-    if untrusted.sequence < 1:
-        raise Invalid("reports are numbered from 1")
-    if isinstance(untrusted.body, Ended) and untrusted.body.reason not in END_REASONS:
-        raise Invalid(f"{untrusted.body.reason[:64]!a} is not a way for a grant to end")

@@ -11,15 +11,12 @@ from dataclasses import dataclass
 
 from jit_server.domain.events import SERVER, EventKind
 from jit_server.domain.grant import Grant
-from jit_server.domain.identity import Host
 from jit_server.domain.lifecycle import REVOCABLE, GrantMove, GrantState, RequestMove, RequestState
 from jit_server.domain.request import AccessRequest
-from jit_server.domain.session import OPEN, lost
 from jit_server.errors import Conflict
-from jit_server.services.recording import note_grant, note_request, note_session
-from jit_server.store import Scope, SessionQuery, Transaction
-
-PAGE = 100
+from jit_server.services.recording import note_grant, note_request
+from jit_server.store import Transaction
+from jit_server.store_values import Scope
 
 
 async def end_grant(
@@ -81,25 +78,3 @@ async def end_everything(tx: Transaction, scope: Scope, *, actor: str, now: int,
     cancelled = await cancel_all(tx, pending, actor=actor, now=now, why=why)
     grants = await tx.grants.select(scope, states=REVOCABLE)
     return Swept(await end_all(tx, grants, actor=actor, now=now, why=why), cancelled)
-
-
-async def lose_sessions(tx: Transaction, host: Host, *, actor: str, now: int) -> None:
-    """The host is about to be shut out: whatever of its sessions is open is lost."""
-    why = f"{host.name} was removed"
-    everything = Scope(host_id=host.host_id, everything=True)
-    while found := await tx.sessions.select(SessionQuery(states=OPEN), everything, limit=PAGE):
-        for session in found:
-            gone = await tx.sessions.change(session, lost(session, why, now))
-            await note_session(
-                tx,
-                EventKind.SESSION_ENDED,
-                gone,
-                actor=actor,
-                now=now,
-                exit_value=0,
-                signal="",
-                run_time_us=0,
-                lost=True,
-                incomplete=gone.incomplete,
-                why=why,
-            )

@@ -28,7 +28,8 @@ from jit_server.services.planning import unfit
 from jit_server.services.policies import PolicyBook
 from jit_server.services.recording import note_request
 from jit_server.services.views import RequestView, Viewer
-from jit_server.store import Scope, Store, Transaction
+from jit_server.store import Store, Transaction
+from jit_server.store_values import Scope
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from jit_server.errors import FactorLocked, Unauthenticated
 from jit_server.ports import Clock, SecretBox, Totp, TotpOffer
 from jit_server.services import access
 from jit_server.services.tokens import hash_token
-from jit_server.store import CodeFactor, MfaToken, Store, Transaction
+from jit_server.store import Store, Transaction
+from jit_server.store_values import CodeFactor, MfaToken
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from jit_server.services.policies import PolicyBook
 from jit_server.services.recording import note_grant
 from jit_server.services.requests import MAX_LISTED
 from jit_server.services.views import GrantView, Viewer
-from jit_server.store import Scope, Store, Transaction
+from jit_server.store import Store, Transaction
+from jit_server.store_values import Scope
 
 NOT_OVER = frozenset(GrantState) - OVER
 

@@ -13,11 +13,13 @@ from jit_server.domain.report import Hello
 from jit_server.errors import Conflict, Invalid, Unauthenticated
 from jit_server.ports import CertificateAuthority, Clock, IssuedCertificate, Signer
 from jit_server.services import access
-from jit_server.services.ending import end_everything, lose_sessions
+from jit_server.services.ending import end_everything
+from jit_server.services.lost_sessions import lose_sessions
 from jit_server.services.recording import host_actor, note_grant
 from jit_server.services.tokens import IssuedToken, hash_token, new_token
 from jit_server.services.views import HostView
-from jit_server.store import EnrollToken, Scope, Store, Transaction
+from jit_server.store import Store, Transaction
+from jit_server.store_values import EnrollToken, Scope
 
 DEFAULT_TOKEN_S = 3600
 MAX_TOKEN_S = 7 * 24 * 3600

@@ -20,7 +20,8 @@ from jit_server.ports import Clock
 from jit_server.services import access
 from jit_server.services.ending import end_everything
 from jit_server.services.policies import PolicyBook
-from jit_server.store import Scope, Store, Transaction
+from jit_server.store import Store, Transaction
+from jit_server.store_values import Scope
 
 MAX_LISTED = 1_000
 

@@ -15,7 +15,8 @@ from jit_server.services.ending import end_everything
 from jit_server.services.policies import PolicyBook
 from jit_server.services.tokens import IssuedToken, issue_mfa_token
 from jit_server.services.views import UserView, WhoAmI
-from jit_server.store import Scope, Store, Transaction
+from jit_server.store import Store, Transaction
+from jit_server.store_values import Scope
 
 
 @dataclass(frozen=True, slots=True)

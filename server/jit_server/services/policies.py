@@ -16,7 +16,8 @@ from jit_server.errors import Conflict, Invalid, LimitExceeded, NotFound
 from jit_server.ports import Clock, ParsedPolicy, PolicyParser
 from jit_server.services import access
 from jit_server.services.ending import cancel_all, end_all
-from jit_server.store import Scope, Store, StoredPolicy, Transaction
+from jit_server.store import Store, Transaction
+from jit_server.store_values import Scope, StoredPolicy
 
 MAX_POLICY_BYTES = 1024 * 1024
 MAX_POLICY_FILES = 100

@@ -65,15 +65,21 @@ class RecordingService:
             return await self._refuse(caller, untrusted, decision)
         return decision
 
-    async def keep(self, caller: HostCaller, untrusted: Chunk, content: bytes) -> Kept | Refused:
-        """Store the chunk, unless it is kept already; durable when this returns.
+    async def put(self, untrusted: Chunk, content: bytes) -> str:
+        """Make the bytes of a chunk durable, for `keep`; return what about them is not as it says, and they are not.
 
-        Raises `Unavailable` when the objects or the database do not answer: the host sends it again later.
+        Raises `Unavailable` when the objects do not answer: the host sends it again later.
         """
-        why = await asyncio.to_thread(mismatch, untrusted, content)
-        if why:
-            return await self._refuse(caller, untrusted, Refused(untrusted.number, why, damages=True))
-        await self._objects.put(content)
+        wrong = await asyncio.to_thread(mismatch, untrusted, content)
+        if not wrong:
+            await self._objects.put(content)
+        return wrong
+
+    async def keep(self, caller: HostCaller, untrusted: Chunk) -> Kept | Refused:
+        """Keep the chunk whose bytes were put just now, unless it is kept already; durable when this returns.
+
+        Raises `Unavailable` when the database does not answer.
+        """
         async with self._store.write() as tx:
             host = await access.host(tx, caller)
             now = self._clock.now()
@@ -91,6 +97,10 @@ class RecordingService:
                 await tx.recordings.set_state(session.session_id, RecordingState.ARRIVING)
             await settle(tx, replace(session, chunks=untrusted.number + 1), now)
         return Kept(untrusted.number + 1)
+
+    async def refuse(self, caller: HostCaller, untrusted: Chunk, why: str) -> Refused:
+        """Say that what came cannot be what was recorded."""
+        return await self._refuse(caller, untrusted, Refused(untrusted.number, why, damages=True))
 
     async def chunks(self, session_id: str, first: int, limit: int = PAGE) -> Sequence[Chunk]:
         """Those that are kept and not deleted, from this number on."""
@@ -147,7 +157,9 @@ async def settle(tx: Transaction, session: Session, now: int) -> None:
 
     To be called when a chunk was kept and when the end was told, whichever comes last.
     """
-    if not session.ended_at or not session.chunks or session.chunks < session.chunks_told:
+    if not session.end_told or not session.chunks or session.chunks < session.chunks_told:
+        return
+    if session.recording is RecordingState.DELETED:
         return
     by = f"host {session.host}"
     if session.chunks > session.chunks_told:
@@ -165,7 +177,8 @@ async def settle(tx: Transaction, session: Session, now: int) -> None:
         "index": proof.index,
     }
     await note_session(tx, EventKind.RECORDING_STORED, session, actor=by, now=now, **proved)
-    whole = RecordingState.INCOMPLETE if session.incomplete else RecordingState.WHOLE
+    marred = session.incomplete or session.damage
+    whole = RecordingState.INCOMPLETE if marred else RecordingState.WHOLE
     await tx.recordings.set_state(session.session_id, whole)
 
 

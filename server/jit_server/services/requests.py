@@ -21,7 +21,8 @@ from jit_server.services.planning import plan
 from jit_server.services.policies import PolicyBook
 from jit_server.services.recording import note_request
 from jit_server.services.views import Plan, RequestView, Viewer
-from jit_server.store import Scope, Store, Transaction
+from jit_server.store import Store, Transaction
+from jit_server.store_values import Scope
 
 MAX_LISTED = 1_000
 MINE_LISTED = 100

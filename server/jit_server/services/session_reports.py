@@ -95,9 +95,12 @@ class Word:
         await self._note(EventKind.SESSION_REJECTED, session, uid=told.user.uid, command_line=line, reason=told.reason)
 
     async def _ended(self, stored: Session | None, told: SessionEnded) -> None:
-        known = stored or await self._named(self._unknown(told.session_id), None)
+        known = stored or self._unknown(told.session_id)
+        if not known.user:
+            # Nobody has told whose it is: its chunks came first, or the word of its start was lost.
+            known = await self._named(known, None)
         session = sessions.ended(known, told, self.report.at, self.now)
-        if stored is not None and (stored.state, session.state) not in SESSION_MOVES:
+        if stored is not None and not _is_news(stored, session.state):
             return
         await self._keep(stored, session)
         await self._note(
@@ -148,6 +151,13 @@ class Word:
     async def _note(self, kind: EventKind, session: Session, **said: JsonValue) -> None:
         actor, at = host_actor(self.host), self.report.at
         await note_session(self.tx, kind, session, actor=actor, now=self.now, host_time=at, **said)
+
+
+def _is_news(stored: Session, state: SessionState) -> bool:
+    """Whether it may end like this.  What was taken for lost here its host may call so too: it knows what there is."""
+    if stored.state is state is SessionState.LOST:
+        return not stored.end_told
+    return (stored.state, state) in SESSION_MOVES
 
 
 def local_name(user: LocalUser) -> str:

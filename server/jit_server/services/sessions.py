@@ -24,7 +24,8 @@ from jit_server.ports import Clock
 from jit_server.services import access
 from jit_server.services.policies import PolicyBook
 from jit_server.services.recording import note_session
-from jit_server.store import Scope, SessionQuery, Store, Transaction
+from jit_server.store import Store, Transaction
+from jit_server.store_values import Scope, SessionQuery
 
 MAX_LISTED = 1_000
 MAX_COMMANDS_SHOWN = 1_000

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from jit_server.domain.events import Event, EventKind
 from jit_server.domain.identity import User
 from jit_server.domain.ids import RandomBytes
-from jit_server.store import MfaToken, Transaction
+from jit_server.store import Transaction
+from jit_server.store_values import MfaToken
 
 MFA_TOKEN_LIFETIME_US = 24 * 3600 * 1_000_000
 

@@ -20,7 +20,8 @@ from jit_server.errors import NotFound
 from jit_server.ports import Clock, ObjectStore
 from jit_server.services import access
 from jit_server.services.recordings import damage, is_past, proof_of
-from jit_server.store import Scope, Store
+from jit_server.store import Store
+from jit_server.store_values import Scope
 
 PAGE = 200
 BEING_DELETED = "its time is up, and it is being deleted"
@@ -179,11 +180,13 @@ class VerificationService:
             return _verdict(session_id, rows, Found.DAMAGED, session.damage)
         if (session.chunks, session.stored_bytes) != (rows.chunks, rows.stored_bytes):
             return await self._damaged(session_id, rows, "rows of its chunks are missing, or were changed")
-        if session.ended_at and rows.chunks and rows.chunks >= session.chunks_told:
+        if session.end_told and rows.chunks and rows.chunks >= session.chunks_told:
             return await self._damaged(session_id, rows, "all its chunks are here, and the audit log does not say so")
         wrong = await self._wrong_chunk(session_id)
         if wrong:
             return await self._damaged(session_id, rows, wrong)
+        if session.recording is RecordingState.INCOMPLETE:
+            return _verdict(session_id, rows, Found.INCOMPLETE, session.incomplete)
         return _verdict(session_id, rows, Found.ARRIVING)
 
     async def _wrong_chunk(self, session_id: str) -> str:

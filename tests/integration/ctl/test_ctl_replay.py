@@ -85,7 +85,7 @@ def is_at(line: str, at: str, seen: Viewer) -> bool:
 
 
 def test_arrows_and_digits_jump_and_the_picture_is_the_one_of_that_moment(play: Play, server: FakeServer) -> None:
-    server.record(ONE, *(out(b"\x1b[H%d0%% \r\n" % number, 10 if number else 0) for number in range(10)), end=100)
+    server.record(ONE, *(out(b"\x1b[H%d0%% \r\n" % number, 10 if number else 0) for number in range(10)), end=90)
     server.record(ONE, out(b"last", 10), end=100)
     viewer = play()
     viewer.until_shown("00%")

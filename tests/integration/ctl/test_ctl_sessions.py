@@ -15,6 +15,7 @@ from jit_testing.fake_ctl_server import FakeServer
 from jit_testing.fake_ctl_sessions import FROZEN, RUNNING, exited, framed, out, resized, session
 
 ONE = "ses-0000000000000001"
+WAITING, REJECTED = sessions_pb2.SESSION_STATE_WAITING, sessions_pb2.SESSION_STATE_REJECTED
 
 
 def test_sessions_are_listed_with_who_where_what_and_how_it_ended(alice: Any, server: FakeServer) -> None:
@@ -239,7 +240,15 @@ def test_a_damaged_recording_leaves_no_file(alice: Any, recorded: FakeServer, tm
     [
         ({"recording": sessions_pb2.RECORDING_STATE_DELETED}, "is deleted"),
         ({"recording": sessions_pb2.RECORDING_STATE_NONE, "record": "events"}, "its role records events"),
-        ({"recording": sessions_pb2.RECORDING_STATE_NONE, "record": "output"}, "it had no output"),
+        ({"recording": sessions_pb2.RECORDING_STATE_NONE, "record": "output"}, "nothing of it came from its host"),
+        (
+            {"recording": sessions_pb2.RECORDING_STATE_NONE, "record": "none", "started_at": 0, "state": WAITING},
+            "it starts once somebody watches it",
+        ),
+        (
+            {"recording": sessions_pb2.RECORDING_STATE_NONE, "record": "none", "started_at": 0, "state": REJECTED},
+            "sudo was refused",
+        ),
     ],
 )
 def test_what_was_not_recorded_cannot_be_exported(

@@ -345,7 +345,7 @@ async def test_a_session_is_found_exported_and_verified_and_a_flipped_byte_is_no
     assert (over.status, over.out) == (7, "")
 
     name = sent[0][0].sha256
-    file = Path(world.config.recordings) / name[:2] / name[2:4] / name
+    file = Path(world.config.recordings) / name[:2] / name
     file.chmod(0o600)
     file.write_bytes(bytes([file.read_bytes()[0] ^ 1]) + file.read_bytes()[1:])
     damaged = await admin("sessions", "verify", "--no-header")

@@ -240,27 +240,6 @@ async def test_a_revocation_a_silent_host_was_told_of_is_unconfirmed_until_it_sp
         pass
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"ended": host_pb2.Ended(reason="expired", leftovers=[host_pb2.Leftover(pid=1)] * 21)},
-        {"footprint": host_pb2.Footprint()},
-        {"footprint": host_pb2.Footprint(before_at=1, after_at=2, changes=[host_pb2.FootprintChange()])},
-        {
-            "footprint": host_pb2.Footprint(
-                before_at=1, after_at=2, changes=[host_pb2.FootprintChange(path="x", kind="at", what="added")] * 201
-            )
-        },
-    ],
-)
-async def test_a_report_that_is_too_much_or_not_whole_is_refused(cast: Cast, body: dict[str, Any]) -> None:
-    session = await cast.connected()
-    await session.desired()
-    await session.report(1, "gnt-0123456789abcdef", **body)
-    _ = [message async for message in session.messages()]
-    assert await session.call.code() in {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED}
-
-
 async def test_a_restored_server_lists_only_what_it_knows_and_says_what_it_keeps(cast: Cast) -> None:
     """S1: what a server has forgotten, the host that hears its set ends."""
     world = cast.world

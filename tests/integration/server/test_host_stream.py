@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import grpc
 import pytest
 
-from jit_protos.v1 import admin_pb2, host_pb2
+from jit_protos.v1 import admin_pb2, audit_pb2, audit_pb2_grpc, host_pb2
 from jit_testing.server_world import BOOT_ID, Host, Session, World
+
+GRANT = "gnt-0123456789abcdef"
+
+
+def rejected() -> host_pb2.SessionRejected:
+    return host_pb2.SessionRejected(
+        session_id="ses-0123456789abcdef",
+        user=host_pb2.LocalUser(uid=1001, name="alice"),
+        argv=["/bin/sh"],
+        reason="no",
+    )
 
 
 async def joined(world: World) -> Host:
@@ -45,30 +57,73 @@ async def test_a_hello_that_is_not_whole_is_refused(world: World, hello: host_pb
     assert code in {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED}
 
 
-@pytest.mark.parametrize(
-    "report",
-    [
-        host_pb2.Report(),
-        host_pb2.Report(sequence=1, at=1),
-        host_pb2.Report(sequence=0, at=1, grant_id="gnt-0123456789abcdef", applied=host_pb2.Applied()),
-        host_pb2.Report(sequence=2**64 - 1, at=1, grant_id="gnt-0123456789abcdef", applied=host_pb2.Applied()),
-        host_pb2.Report(sequence=1, at=0, grant_id="gnt-0123456789abcdef", applied=host_pb2.Applied()),
-        host_pb2.Report(sequence=1, at=1, grant_id="../../etc", applied=host_pb2.Applied()),
-        host_pb2.Report(sequence=1, at=1, ended=host_pb2.Ended(reason="expired")),
-        host_pb2.Report(sequence=1, at=1, grant_id="gnt-0123456789abcdef", ended=host_pb2.Ended(reason="because")),
-        host_pb2.Report(sequence=1, at=1, session_started=host_pb2.SessionStarted(session_id="ses-1")),
-        host_pb2.Report(sequence=1, at=1, session_ended=host_pb2.SessionEnded(session_id="x")),
-    ],
-)
-async def test_a_report_that_is_none_is_refused(world: World, report: host_pb2.Report) -> None:
+@pytest.mark.parametrize("sequence", [0, 2**64 - 1])
+async def test_a_report_without_a_number_ends_the_stream(world: World, sequence: int) -> None:
+    """It cannot be acknowledged."""
     host = await joined(world)
     session = world.session(host)
     await session.hello()
     await session.desired()
-    await session.call.write(host_pb2.HostMessage(report=report))
+    await session.report(sequence, GRANT, applied=host_pb2.Applied())
     code, text = await end_of(session)
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert text
+
+
+SENSELESS = {
+    "nothing": host_pb2.Report(at=1),
+    "no time": host_pb2.Report(at=0, grant_id=GRANT, applied=host_pb2.Applied()),
+    "no grant": host_pb2.Report(at=1, ended=host_pb2.Ended(reason="expired")),
+    "what is no grant": host_pb2.Report(at=1, grant_id="../../etc", applied=host_pb2.Applied()),
+    "an unknown end": host_pb2.Report(at=1, grant_id=GRANT, ended=host_pb2.Ended(reason="because")),
+    "too much left over": host_pb2.Report(
+        at=1, grant_id=GRANT, ended=host_pb2.Ended(reason="expired", leftovers=[host_pb2.Leftover(pid=1)] * 21)
+    ),
+    "no time of a look": host_pb2.Report(at=1, grant_id=GRANT, footprint=host_pb2.Footprint()),
+    "a change of nothing": host_pb2.Report(
+        at=1, grant_id=GRANT, footprint=host_pb2.Footprint(after_at=2, changes=[host_pb2.FootprintChange()])
+    ),
+    "too many changes": host_pb2.Report(
+        at=1,
+        grant_id=GRANT,
+        footprint=host_pb2.Footprint(
+            after_at=2, changes=[host_pb2.FootprintChange(path="x", kind="at", what="added")] * 201
+        ),
+    ),
+    "too long a text": host_pb2.Report(at=1, grant_id=GRANT, refused=host_pb2.Refused(code="x", message="x" * 4_097)),
+    "a NUL": host_pb2.Report(at=1, grant_id=GRANT, applied=host_pb2.Applied(scope="jit\0.scope")),
+    "what is no session": host_pb2.Report(at=1, session_started=host_pb2.SessionStarted(session_id="ses-1")),
+    "an end of no session": host_pb2.Report(at=1, session_ended=host_pb2.SessionEnded(session_id="x")),
+}
+
+
+@pytest.mark.parametrize("senseless", SENSELESS.values(), ids=SENSELESS)
+async def test_a_report_that_makes_no_sense_is_kept_as_refused_and_the_next_one_is_heard(
+    world: World, senseless: host_pb2.Report
+) -> None:
+    """SPEC 5.3: a host sends a report until it is kept, and one that is never kept would be the last one heard."""
+    admin = await world.first_admin()
+    host = await world.add_host(admin, "web1", tier="web")
+    session = world.session(host)
+    await session.hello()
+    assert await session.kept() == 0
+    report = host_pb2.Report()
+    report.CopyFrom(senseless)
+    report.sequence = 1
+    await session.call.write(host_pb2.HostMessage(report=report))
+    assert await session.kept() == 1
+    await session.report(2, "", session_rejected=rejected())
+    assert await session.kept() == 2
+    audit = audit_pb2_grpc.AuditServiceStub(world.channel(admin.identity))
+    told = [event async for event in audit.Query(audit_pb2.QueryRequest(host="web1")) if event.kind[:7] != "host.co"]
+    assert [event.kind for event in told[-2:]] == ["report.refused", "session.rejected"]
+    details = json.loads(told[-2].details)
+    assert (details["report"], details["bytes"]) == (1, report.ByteSize())
+    assert details["why"]
+    # And it is not sent, nor told, again.
+    again = world.session(host)
+    await again.hello()
+    assert await again.kept() == 2
 
 
 async def test_a_newer_stream_takes_the_place_of_the_older_one(world: World) -> None:
@@ -139,14 +194,8 @@ async def test_the_last_kept_report_is_told_to_a_host_that_comes_back(world: Wor
     session = world.session(host)
     await session.hello(spool_id="spool-7")
     assert await session.kept() == 0
-    rejected = host_pb2.SessionRejected(
-        session_id="ses-0123456789abcdef",
-        user=host_pb2.LocalUser(uid=1001, name="alice"),
-        argv=["/bin/sh"],
-        reason="no",
-    )
     for sequence in (1, 2):
-        await session.report(sequence, "", session_rejected=rejected)
+        await session.report(sequence, "", session_rejected=rejected())
         assert await session.kept() == sequence
     again = world.session(host)
     await again.hello(spool_id="spool-7")

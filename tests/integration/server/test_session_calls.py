@@ -237,11 +237,14 @@ async def test_a_waiting_session_is_let_in_by_a_watcher_and_out_again_when_they_
         {"session_ended": host_pb2.SessionEnded(session_id=f"{SES}1", output_bytes=2**63)},
     ],
 )
-async def test_a_word_about_a_session_that_is_none_is_refused(cast: Cast, body: dict[str, object]) -> None:
+async def test_a_word_about_a_session_that_is_none_is_refused_and_the_next_is_heard(
+    cast: Cast, body: dict[str, object]
+) -> None:
     await cast.report("", **body)
-    _ = [message async for message in cast.stream.messages()]
-    assert await cast.stream.call.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert await cast.stream.call.details()
+    told_next = await cast.run("", 2)
+    await cast.becomes(told_next, sessions_pb2.SESSION_STATE_RUNNING)
+    listed = await cast.ask("root-admin").ListSessions(sessions_pb2.ListSessionsRequest())
+    assert [session.session_id for session in listed.sessions] == [told_next]
 
 
 async def test_of_a_session_that_is_not_recorded_nobody_learns_its_words(cast: Cast) -> None:

@@ -15,6 +15,7 @@ import pytest
 from jit_ctl.errors import EXIT_STATUS, CtlError
 from jit_ctl.main import cli, run
 from jit_ctl.trust import address, parse_fingerprint
+from jit_server.domain.alert import AlertKind
 
 ROOT = Path(__file__).parents[3]
 MAN_PAGE = (ROOT / "packaging/man/jitctl.1.scd").read_text()
@@ -67,6 +68,11 @@ def test_the_man_page_names_no_option_that_does_not_exist() -> None:
 def test_the_man_page_gives_every_exit_status() -> None:
     section = MAN_PAGE.partition("# EXIT STATUS")[2].partition("# ENV")[0]
     assert {int(number) for number in re.findall(r"\*(\d+)\*", section)} == {0, 130, *EXIT_STATUS.values()}
+
+
+def test_the_man_page_explains_every_kind_of_alert() -> None:
+    section = MAN_PAGE.partition("# ALERTS")[2].partition("# ADMIN")[0]
+    assert re.findall(r"\*([a-z_]+)\*:", section) == list(AlertKind)
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)

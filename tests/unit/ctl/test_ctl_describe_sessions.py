@@ -75,6 +75,16 @@ def test_a_command_line_nobody_may_know_is_said_to_be_so() -> None:
     assert describe.command(session(argv=("/bin/echo", "a b"))) == "/bin/echo 'a b'"
     assert describe.recording(session(recording=RecordingState.NONE, record="events")) == "events"
     assert describe.recording(session(recording=RecordingState.NONE, record="none")) == "none"
+    assert describe.recording(session(recording=RecordingState.NONE, record="output")) == "none"
+
+
+def test_what_is_kept_of_a_session_is_said_once_it_is_known() -> None:
+    def told(**changes: Any) -> list[str]:
+        return describe.session_facts(SessionDetails(session(record="none", **changes), (), (), False), str)
+
+    assert any(line.startswith("Kept of it") for line in told())
+    waiting = told(state=SessionState.WAITING, started_at=None, recording=RecordingState.NONE)
+    assert not any(line.startswith("Kept of it") for line in waiting)
 
 
 def test_commands_say_only_what_differs_from_the_session() -> None:

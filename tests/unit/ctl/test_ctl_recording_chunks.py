@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from jit_ctl.errors import CtlError
 from jit_ctl.recording.chunks import MAX_DECODED, Assembly, Chunk, decode, whole
+from jit_ctl.recording.export import all_events, lines
 from jit_ctl.recording.frames import Data, Event, Exit, Resize, Stream, Suspend, events
 from jit_ctl.recording.tape import Reel, Tape
 from jit_ctl.session_model import Piece
@@ -234,6 +235,44 @@ def test_a_tape_is_read_in_order_and_goes_on_when_there_is_more(tape: Tape) -> N
     with pytest.raises(CtlError, match="chunk 3"):
         tape.append(chunk(framed([out(b"d")])[:-1], number=3))
     assert (len(tape), reel.peek()) == (3, None)
+
+
+def test_what_its_host_has_lost_takes_the_time_it_took(tape: Tape) -> None:
+    """SPEC 8.4: "A chunk that was damaged on the host comes as one that decodes to nothing"."""
+    kept = [framed([out(b"a", 1)]), b"", framed([out(b"b", 1)])]
+    ends = [S, 60 * S, 61 * S]
+    for number, (decoded, end) in enumerate(zip(kept, ends, strict=True)):
+        tape.append(chunk(decoded, number=number, end_ns=end))
+    assert [event.at_ns for event in Reel(tape).rest()] == [S, 61 * S]
+    stored = [zstandard.ZstdCompressor(1).compress(decoded) for decoded in kept]
+    news = [
+        Piece(number, end, "zstd", len(data), len(decoded), hashlib.sha256(data).digest(), 0, data)
+        for number, (decoded, end, data) in enumerate(zip(kept, ends, stored, strict=True))
+    ]
+    assert [event.at_ns for event in all_events(SES, news)] == [S, 61 * S]
+
+
+@pytest.mark.parametrize("end_ns", [-(2**63), 2**63 - 1])
+def test_a_chunk_that_ends_at_no_time_that_is_does_no_harm(tape: Tape, end_ns: int) -> None:
+    news = [replace(piece, end_ns=end_ns) for piece in pieces(framed([out(b"a", 1)]))]
+    (made,) = whole(SES, news)
+    tape.append(made)
+    tape.append(replace(made, number=1))
+    assert [event.at_ns for event in Reel(tape).rest()] == [S, 2 * S if end_ns < 0 else 2**62]
+
+
+def test_lines_are_whole_wherever_they_were_cut_and_come_as_soon_as_they_are_there() -> None:
+    def parts() -> Iterator[bytes]:
+        yield "gr\u00f6".encode()[:-1]
+        yield "gr\u00f6".encode()[-1:] + b"\nsecond"
+        yield b" line\n\nlast"
+        raise CtlError("failed", "cut off")
+
+    found = lines(parts())
+    assert [next(found) for _ in range(3)] == ["gr\u00f6", "second line", ""]
+    with pytest.raises(CtlError, match="cut off"):
+        next(found)
+    assert list(lines([b"a\nb"])) == ["a", "b"]
 
 
 def test_a_tape_that_is_longer_than_memory_should_hold_is_read_the_same(tape: Tape) -> None:

@@ -31,6 +31,8 @@ def test_a_session_says_how_it_went() -> None:
     assert told(replace(EVENT, kind="session.ended", details=ended)) == "exit 3 after 0.02 s"
     assert told(replace(EVENT, kind="session.ended", details={**ended, "signal": "TERM"})).startswith("killed by TERM")
     assert told(replace(EVENT, kind="session.ended", details={**ended, "lost": True})).startswith("cut off")
+    unheard = {**ended, "lost": True, "why": "web1 was removed"}
+    assert told(replace(EVENT, kind="session.ended", details=unheard)) == "lost: web1 was removed"
 
 
 def test_details_that_are_not_as_expected_and_unknown_kinds_are_shown_whole() -> None:
@@ -48,6 +50,11 @@ def test_an_end_names_what_was_left_over_and_one_without_a_host_says_why() -> No
 @pytest.mark.parametrize(
     ("kind", "details", "words"),
     [
+        (
+            "report.refused",
+            {"report": 7, "what": "session_ended", "why": "its digest has 3 bytes", "bytes": 9, "sha256": "ab"},
+            "a report of session_ended was not taken: its digest has 3 bytes",
+        ),
         (
             "grant.scheduled",
             {"run_as": "root", "not_before": NOON_US, "not_after": NOON_US + 3_600_000_000, "reason": ""},
@@ -84,9 +91,21 @@ def test_an_end_names_what_was_left_over_and_one_without_a_host_says_why() -> No
         ("lock.lifted", {"lock": "lck-1", "reason": "its time was up"}, "lck-1: its time was up"),
         ("session.waiting", {"session": "ses-1", "command_line": "/bin/id"}, "/bin/id, until somebody watches"),
         ("session.rejected", {"command_line": "/bin/id", "reason": "not allowed"}, "/bin/id: not allowed"),
-        ("session.frozen", {"why": "order", "reason": "what is this?", "done": False}, "ordered: what is this?"),
-        ("session.frozen", {"why": "unwatched", "reason": "", "done": True}, "by the host: unwatched"),
-        ("session.thawed", {"why": "order", "reason": "", "done": True}, "done by the host"),
+        (
+            "session.frozen",
+            {"session": "ses-1", "why": "order", "reason": "what is this?", "done": False},
+            "ses-1: ordered: what is this?",
+        ),
+        (
+            "session.frozen",
+            {"session": "ses-1", "why": "unwatched", "reason": "", "done": True},
+            "ses-1: by the host: unwatched",
+        ),
+        (
+            "session.thawed",
+            {"session": "ses-1", "why": "order", "reason": "", "done": True},
+            "ses-1: done by the host",
+        ),
         ("session.replayed", {"session": "ses-1"}, "ses-1"),
         ("recording.damaged", {"session": "ses-1", "why": "chunk 2 is gone"}, "ses-1: chunk 2 is gone"),
         (

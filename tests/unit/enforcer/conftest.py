@@ -313,3 +313,14 @@ def at_the_gate(host: Host, monkeypatch: pytest.MonkeyPatch) -> AtTheGate:
     monkeypatch.setattr(processes, "alive", lambda _: True)
     monkeypatch.setattr(connection, "inode", lambda *_: 4242)
     return AtTheGate(host)
+
+
+def rules(paths: Paths) -> set[str]:
+    """The files in which sudo would read something."""
+    return {path.name for path in paths.dropins.iterdir() if path.stat().st_size}
+
+
+def proof(host: Host, grant_id: str) -> dict[str, Any]:
+    found = host.ledger.entries[grant_id].proof
+    assert found is not None
+    return found

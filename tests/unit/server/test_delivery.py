@@ -9,23 +9,10 @@ import pytest
 
 from jit_server.domain.grant import CONFIRMATION_GRACE_US
 from jit_server.domain.identity import HostCaller, LocalUser, Person
-from jit_server.domain.lifecycle import LIVE, OVER, REVOCABLE, GrantState
-from jit_server.domain.report import (
-    END_REASONS,
-    Applied,
-    DropAsked,
-    Ended,
-    Footprint,
-    FootprintChange,
-    GrantRefused,
-    Report,
-    ReportBody,
-    SessionEnded,
-    SessionRejected,
-    SessionStarted,
-)
-from jit_server.errors import Conflict, Invalid, Unauthenticated
-from jit_testing.core_world import SPOOL, CoreWorld, proof
+from jit_server.domain.lifecycle import GrantState
+from jit_server.domain.report import Applied, DropAsked, GrantRefused
+from jit_server.errors import Conflict, Unauthenticated
+from jit_testing.core_world import CoreWorld, proof
 from jit_testing.server_fakes import BOOT, OTHER_BOOT, SECOND, a_role
 
 
@@ -138,110 +125,6 @@ async def test_an_end_without_full_proof_is_not_called_over(world: CoreWorld) ->
     assert await world.state(grant_id) is GrantState.ENDED
 
 
-async def test_a_report_is_kept_once_and_follows_once(world: CoreWorld) -> None:
-    """SPEC 5.3."""
-    host, _, grant_id = await _granted(world)
-    await world.wanted(host)
-    record = world.services.delivery.record_report
-    applied = Report(1, world.clock.now(), grant_id, Applied(1, "jit.scope"))
-    assert await record(host, SPOOL, applied) == 1
-    assert await record(host, SPOOL, applied) == 1
-    ended = Report(2, world.clock.now(), grant_id, proof())
-    assert await record(host, SPOOL, ended) == 2
-    assert await record(host, SPOOL, applied) == 2
-    assert await world.state(grant_id) is GrantState.ENDED
-    assert await world.kinds("grant") == ["grant.issued", "grant.active", "grant.ended"]
-    assert await world.hello(host) == 2
-    assert await world.hello(host, spool="spool-2") == 0
-
-
-async def test_a_gap_in_the_reports_is_refused(world: CoreWorld) -> None:
-    host, _, grant_id = await _granted(world)
-    record = world.services.delivery.record_report
-    with pytest.raises(Conflict, match="report 2 came after report 0"):
-        await record(host, SPOOL, Report(2, world.clock.now(), grant_id, Applied(1, "")))
-    for nonsense in (Report(0, 1, grant_id, Applied(1, "")), Report(1, 1, grant_id, proof("whatever"))):
-        with pytest.raises(Invalid):
-            await record(host, SPOOL, nonsense)
-    assert await record(host, SPOOL, Report(1, world.clock.now(), grant_id, Applied(1, ""))) == 1
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        Applied(1, "jit.scope"),
-        Applied(9, "jit.scope"),
-        GrantRefused(1, "unsafe", "x"),
-        DropAsked(LocalUser(1_001, "alice")),
-        Ended(1, "expired", 0, 0, True, True),
-    ],
-)
-async def test_nothing_a_host_says_brings_an_ended_grant_back(world: CoreWorld, body: ReportBody) -> None:
-    """S11."""
-    host, carol, _ = await _granted(world)
-    grant_id = await world.delivered(host, carol)
-    await world.report(host, grant_id, proof("stopped"))
-    before = await world.grant(grant_id)
-    await world.report(host, grant_id, body)
-    assert await world.grant(grant_id) == before
-    assert grant_id not in await world.wanted(host)
-
-
-async def _in_state(world: CoreWorld, host: HostCaller, carol: Person, state: GrantState) -> str:
-    """The id of a grant of ten minutes in that state."""
-    ahead = world.clock.now() + 60_000_000 if state is GrantState.SCHEDULED else 0
-    grant_id = await world.granted(host, carol, starts_at=ahead)
-    if state not in {GrantState.SCHEDULED, GrantState.REFUSED}:
-        await world.wanted(host)
-    if state in {GrantState.ACTIVE, GrantState.ENDING, GrantState.UNCONFIRMED}:
-        await world.take(host, grant_id)
-    match state:
-        case GrantState.ENDING:
-            await world.services.grants.revoke(carol, grant_id)
-        case GrantState.UNCONFIRMED:
-            world.clock.advance(605)
-            await world.services.grants.expire()
-        case GrantState.ENDED:
-            await world.report(host, grant_id, proof())
-        case GrantState.REFUSED:
-            await world.wanted(host)
-            await world.report(host, grant_id, GrantRefused(1, "unsafe", "x"))
-    assert await world.state(grant_id) is state
-    return grant_id
-
-
-@pytest.mark.parametrize(("boot", "away_s"), [(BOOT, 0), (OTHER_BOOT, 0), (OTHER_BOOT, 601)])
-@pytest.mark.parametrize("state", list(GrantState))
-async def test_no_report_is_ever_in_the_way_of_those_after_it(
-    world: CoreWorld, state: GrantState, boot: str, away_s: int
-) -> None:
-    """SPEC 5.3: a report that cannot be kept would be sent again for ever.  And none adds a right (S11)."""
-    host, carol, _ = await _granted(world)
-    start = world.clock.now()
-    bodies: tuple[ReportBody, ...] = (
-        Applied(1, "jit.scope"),
-        Applied(2**31, "jit.scope"),
-        *(GrantRefused(1, code, "x") for code in ("replayed", "expired", "unsafe", "beyond_ceiling")),
-        DropAsked(LocalUser(1_001, "alice")),
-        *(proof(reason) for reason in sorted(END_REASONS)),
-        *(proof(reason, revision=2**31) for reason in sorted(END_REASONS)),
-        proof("expired", scope_empty=False),
-        Footprint(start, start + 1, (FootprintChange("/etc/shadow", "account", "changed"),), truncated=False),
-    )
-    for body in bodies:
-        await world.hello(host)
-        grant_id = await _in_state(world, host, carol, state)
-        world.clock.advance(away_s)
-        await world.hello(host, boot=boot)
-        for late in (0, 11):
-            world.clock.advance(late)
-            await world.report(host, grant_id, body)
-            if state in OVER or state in {GrantState.ENDING, GrantState.UNCONFIRMED}:
-                assert await world.state(grant_id) not in REVOCABLE
-            if state is GrantState.SCHEDULED:
-                assert await world.state(grant_id) not in LIVE
-
-
 async def test_a_host_that_refuses_a_grant_ends_it_with_its_reason(world: CoreWorld) -> None:
     host, _, grant_id = await _granted(world)
     await world.wanted(host)
@@ -250,18 +133,6 @@ async def test_a_host_that_refuses_a_grant_ends_it_with_its_reason(world: CoreWo
     assert (grant.state, grant.end_reason) == (GrantState.REFUSED, "beyond_ceiling: 600 s is over 300 s")
     assert await world.wanted(host) == []
     assert await world.kinds("grant") == ["grant.issued", "grant.refused"]
-
-
-async def test_what_a_host_says_of_a_former_revision_does_not_count(world: CoreWorld) -> None:
-    host, _, grant_id = await _granted(world)
-    await world.wanted(host)
-    world.clock.advance(100)
-    await world.wanted(host)
-    await world.report(host, grant_id, Applied(1, "jit.scope"))
-    await world.report(host, grant_id, GrantRefused(1, "replayed", ""))
-    assert await world.state(grant_id) is GrantState.ISSUED
-    await world.take(host, grant_id)
-    assert await world.state(grant_id) is GrantState.ACTIVE
 
 
 async def test_a_revoked_grant_waits_for_the_hosts_proof(world: CoreWorld) -> None:
@@ -379,22 +250,6 @@ async def test_a_reboot_proves_the_end_of_a_revoked_grant(world: CoreWorld) -> N
     assert await world.state(silent) is GrantState.ENDING
     await world.services.delivery.settled(host, await world.services.delivery.generation(host))
     assert await world.state(silent) is GrantState.ENDED
-
-
-async def test_what_sudo_ran_becomes_events_that_are_safe_to_show(world: CoreWorld) -> None:
-    host, carol, _ = await _granted(world)
-    grant_id = await world.delivered(host, carol)
-    user = LocalUser(1_001, "alice")
-    argv = ("/bin/echo", "\x1b]0;x\x07", "a b")
-    started = SessionStarted("ses-0000000000000001", user, "root", argv, "/bin/echo", "/home", "/dev/pts/1", False)
-    await world.report(host, grant_id, started)
-    await world.report(host, grant_id, SessionEnded("ses-0000000000000001", 0, "", 12, False))
-    await world.report(host, "", SessionRejected("ses-0000000000000002", LocalUser(1_009, "mallory"), argv, "no"))
-    first, ended, rejected = [recorded.event for recorded in await world.events("session")]
-    assert (first.kind, first.user, first.grant_id, first.role) == ("session.started", "alice", grant_id, "web")
-    assert first.details["command_line"] == r"/bin/echo $'\e]0;x\u0007' 'a b'"
-    assert (ended.user, ended.details["exit_value"]) == ("alice", 0)
-    assert (rejected.user, rejected.grant_id) == ("mallory (uid 1009)", "")
 
 
 async def test_a_removed_host_is_shut_out_and_its_grants_end(world: CoreWorld) -> None:

@@ -13,7 +13,7 @@ from jit_server.errors import NotFound, Unavailable
 from jit_server.services import retention
 from jit_server.services.recordings import Kept, Refused
 from jit_testing.core_world import CoreWorld
-from jit_testing.recorded import a_chunk, a_session_id, digest_of, end, recorded, send, session_of, start
+from jit_testing.recorded import a_chunk, a_session_id, digest_of, end, keep, recorded, send, session_of, start
 from jit_testing.server_fakes import FakeObjects
 
 DAY = 24 * 3_600
@@ -56,8 +56,8 @@ async def test_what_another_session_has_too_stays_for_it(world: CoreWorld) -> No
     world.clock.advance(YEAR - DAY)
     await world.services.retention.expire()
     assert (await session_of(world, old)).recording is RecordingState.DELETED
-    assert await world.objects.exists(shared.sha256)
-    assert not await world.objects.exists(own.sha256)
+    assert shared.sha256 in world.objects.contents
+    assert own.sha256 not in world.objects.contents
     (kept, _) = await world.services.recordings.chunks(young, 0)
     assert await world.services.recordings.content(kept)
     world.clock.advance(DAY)
@@ -94,7 +94,7 @@ async def test_what_comes_after_the_deletion_is_refused(world: CoreWorld) -> Non
     assert await send(world, host, *late) == refused, "also before the deletion itself"
     await world.services.retention.expire()
     assert await send(world, host, *late) == refused
-    assert await world.services.recordings.keep(host, *late) == refused
+    assert await keep(world, host, *late) == refused
     assert await world.kinds("recording.damaged") == []
 
 
@@ -158,7 +158,7 @@ async def test_an_object_that_is_just_being_put_again_is_not_taken_away(world: C
     again, content = a_chunk(young, 0, b"same")
     await world.objects.put(content)
     await world.services.retention.expire()
-    assert await world.objects.exists(chunk.sha256)
+    assert chunk.sha256 in world.objects.contents
     assert await world.kinds("recording.deleted") == []
     assert await send(world, host, again, content) == Kept(1)
     world.clock.advance(3_600)
@@ -193,13 +193,13 @@ async def test_objects_that_nobody_refers_to_are_swept_after_a_day(world: CoreWo
     orphan = await world.objects.put(b"put, and never committed")
     world.clock.advance(DAY)
     await _sweep_all(world)
-    assert await world.objects.exists(orphan)
+    assert orphan in world.objects.contents
     world.clock.advance(1)
     fresh = await world.objects.put(b"being put")
     await _sweep_all(world)
-    assert not await world.objects.exists(orphan)
-    assert await world.objects.exists(fresh)
-    assert await world.objects.exists(chunk.sha256)
+    assert orphan not in world.objects.contents
+    assert fresh in world.objects.contents
+    assert chunk.sha256 in world.objects.contents
 
 
 async def test_an_incomplete_recording_whose_session_ended_goes_as_well(world: CoreWorld) -> None:

@@ -157,7 +157,8 @@ async def test_a_recording_made_up_in_the_database_is_found(world: CoreWorld, da
     chunk, content = a_chunk(session_id, 0, b"never happened")
     await world.report(host, "", start(session_id))
     await send(world, host, chunk, content)
-    tamper(database, f"UPDATE sessions SET ended_at = 1, chunks_told = 1, digest = '{end(session_id, [chunk]).digest}'")
+    digest = end(session_id, [chunk]).digest
+    tamper(database, f"UPDATE sessions SET ended_at = 1, end_told = 1, chunks_told = 1, digest = '{digest}'")
     verdict, detail = await found(world, session_id)
     assert (verdict, detail) == (Found.DAMAGED, "all its chunks are here, and the audit log does not say so")
 

@@ -13,7 +13,7 @@ from jit_server.domain.session import RecordingState
 from jit_server.errors import NotFound, Unauthenticated, Unavailable
 from jit_server.services.recordings import Kept, Refused, Wanted
 from jit_testing.core_world import CoreWorld
-from jit_testing.recorded import a_chunk, a_session_id, digest_of, end, recorded, send, session_of, start
+from jit_testing.recorded import a_chunk, a_session_id, digest_of, end, keep, recorded, send, session_of, start
 from jit_testing.server_fakes import BOOT
 
 
@@ -94,14 +94,14 @@ async def test_a_chunk_that_comes_again_is_kept_once(world: CoreWorld) -> None:
     for chunk, _ in sent:
         assert await world.services.recordings.weigh(host, chunk) == Kept(2)
     # And when two streams have both begun to send it.
-    assert await world.services.recordings.keep(host, *sent[1]) == Kept(2)
+    assert await keep(world, host, *sent[1]) == Kept(2)
     assert (await session_of(world, session_id)).stored_bytes == sum(chunk.size for chunk, _ in sent)
 
 
 async def test_two_streams_that_send_the_same_at_once_agree(world: CoreWorld) -> None:
     host, session_id = await world.host(), a_session_id()
     sent = a_chunk(session_id, 0, b"same")
-    answers = await asyncio.gather(*(world.services.recordings.keep(host, *sent) for _ in range(5)))
+    answers = await asyncio.gather(*(keep(world, host, *sent) for _ in range(5)))
     assert set(answers) == {Kept(1)}
     assert (await session_of(world, session_id)).chunks == 1
 
@@ -142,7 +142,7 @@ async def test_chunks_of_another_hosts_session_are_refused(world: CoreWorld) -> 
         chunk, content = a_chunk(session_id, number, b"not mine")
         refused = Refused(0, "the session is another host's")
         assert await world.services.recordings.weigh(other, chunk) == refused
-        assert await world.services.recordings.keep(other, chunk, content) == refused
+        assert await keep(world, other, chunk, content) == refused
     assert await world.kinds("recording") == []
     assert (await session_of(world, told)).chunks == 0
     # And a session the other host sent chunks of is not taken over by who tells of it later.
@@ -157,7 +157,7 @@ async def test_a_removed_host_records_nothing(world: CoreWorld) -> None:
     with pytest.raises(Unauthenticated):
         await world.services.recordings.weigh(host, chunk)
     with pytest.raises(Unauthenticated):
-        await world.services.recordings.keep(host, chunk, content)
+        await keep(world, host, chunk, content)
 
 
 CANNOT_BE = {
@@ -307,3 +307,17 @@ async def test_who_replays_is_written_down(world: CoreWorld) -> None:
     assert replayed.event.details == {"session": session_id}
     with pytest.raises(NotFound):
         await world.services.recordings.note_replay(dave, a_session_id())
+
+
+async def test_a_recording_that_was_damaged_while_it_came_is_not_called_whole_at_its_end(world: CoreWorld) -> None:
+    host, session_id = await world.host(), a_session_id()
+    chunk, content = a_chunk(session_id, 0, b"one")
+    await world.report(host, "", start(session_id))
+    await send(world, host, chunk, content)
+    world.objects.flip(chunk.sha256)
+    with pytest.raises(Unavailable, match="damaged"):
+        await world.services.recordings.content(chunk)
+    await world.report(host, "", end(session_id, [chunk]))
+    session = await session_of(world, session_id)
+    assert session.recording is RecordingState.INCOMPLETE
+    assert "chunk 0" in session.damage

@@ -10,7 +10,7 @@ from jit_server.domain.report import Subcommand
 from jit_server.domain.session import SessionState
 from jit_server.errors import Denied, Invalid, LimitExceeded, NotFound
 from jit_server.services.sessions import MAX_TEXT_BYTES
-from jit_server.store import SessionQuery
+from jit_server.store_values import SessionQuery
 from jit_testing.core_world import CoreWorld, end_of
 from jit_testing.server_fakes import a_role
 

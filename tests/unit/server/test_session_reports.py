@@ -17,6 +17,7 @@ from jit_server.domain.report import (
 )
 from jit_server.domain.session import MAX_COMMANDS, RecordingState, SessionState
 from jit_testing.core_world import CoreWorld, end_of
+from jit_testing.recorded import a_chunk, end, send
 from jit_testing.server_fakes import SECOND, START, a_role, an_id
 
 ROLE = a_role(record=Record.OUTPUT, watch_s=60)
@@ -142,17 +143,6 @@ async def test_an_end_without_a_start_is_a_session_too(
     assert await world.kinds("session") == ["session.ended", "session.started"]
 
 
-async def test_a_lost_session_is_lost_until_its_end_is_told(world: CoreWorld) -> None:
-    host, _, grant_id = await _world(world)
-    session_id = await world.run(host, grant_id)
-    await world.report(host, grant_id, end_of(session_id, lost=True))
-    assert (await world.session(session_id)).state is SessionState.LOST
-    await world.report(host, grant_id, end_of(session_id, lost=True))
-    await world.report(host, grant_id, end_of(session_id))
-    assert (await world.session(session_id)).state is SessionState.ENDED
-    assert await world.kinds("session.ended") == ["session.ended"] * 2
-
-
 async def test_what_sudo_refused_is_a_session_that_never_was(world: CoreWorld) -> None:
     host, _, grant_id = await _world(world)
     waited, refused = await world.wait_for_watcher(host, grant_id), an_id("ses")
@@ -198,21 +188,13 @@ async def test_a_standing_rules_session_is_its_accounts_persons(world: CoreWorld
     assert session.began_at == START
 
 
-@pytest.mark.parametrize(("record", "recording"), [(Record.OUTPUT, "incomplete"), (Record.EVENTS, "none")])
-async def test_the_open_sessions_of_a_removed_host_are_lost(world: CoreWorld, record: Record, recording: str) -> None:
-    """Nobody will tell their end, and no list shows them as running for ever."""
+async def test_a_session_whose_chunks_came_before_its_only_word_is_its_grants(world: CoreWorld) -> None:
+    """The word of its start was lost, or made no sense: its person sees it all the same."""
     host, _, grant_id = await _world(world)
-    over, open_one = await world.run(host, grant_id), await world.run(host, grant_id, record=record)
-    await world.report(host, grant_id, end_of(over))
-    await world.services.hosts.remove(world.root, "web1")
-    session = await world.session(open_one)
-    assert (session.state, session.recording.value, session.ended_at) == (
-        SessionState.LOST,
-        recording,
-        world.clock.now(),
-    )
-    assert session.retain_until > world.clock.now()
-    assert session.incomplete == ("web1 was removed" if recording == "incomplete" else "")
-    assert (await world.session(over)).state is SessionState.ENDED
-    last = (await world.events("session.ended"))[-1].event
-    assert (last.actor, last.details["lost"], last.details["session"]) == ("root-admin", True, open_one)
+    session_id = an_id("ses")
+    sent = a_chunk(session_id, 0, b"early")
+    await send(world, host, *sent)
+    await world.report(host, grant_id, end(session_id, [sent[0]]))
+    session = await world.session(session_id)
+    assert (session.user, session.role, session.grant_id) == ("alice", "web", grant_id)
+    assert session.recording is RecordingState.WHOLE

@@ -16,7 +16,7 @@ from jit_server.domain.grant import Grant, Record, Signature
 from jit_server.domain.identity import LocalUser
 from jit_server.domain.lifecycle import GrantMove, GrantState, advance_grant
 from jit_server.ports import REQUESTS
-from jit_server.store import Scope
+from jit_server.store_values import Scope
 
 _OPEN = (GrantState.ISSUED.value, GrantState.ACTIVE.value, GrantState.ENDING.value)
 _SCHEDULED = grants.c.state == GrantState.SCHEDULED.value

@@ -14,7 +14,7 @@ from jit_server.adapters.sql.tables import enroll_tokens, hosts
 from jit_server.domain.identity import Host
 from jit_server.domain.report import Hello
 from jit_server.errors import Conflict
-from jit_server.store import EnrollToken
+from jit_server.store_values import EnrollToken
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from jit_server.domain.events import Event, EventKind, Query, RecordedEvent
 from jit_server.domain.report import Report
 from jit_server.errors import Conflict
 from jit_server.ports import AUDIT
-from jit_server.store import StoredPolicy
+from jit_server.store_values import StoredPolicy
 
 
 @dataclass(frozen=True, slots=True)

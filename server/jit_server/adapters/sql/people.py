@@ -14,7 +14,7 @@ from jit_server.adapters.sql.tables import factor_failures, factor_locks, mfa_to
 from jit_server.domain.identity import Duty, User, alias
 from jit_server.domain.mfa import Factor
 from jit_server.errors import Conflict
-from jit_server.store import CodeFactor, MfaToken
+from jit_server.store_values import CodeFactor, MfaToken
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,8 @@ class SqlRecordings:
         never_described = and_(_SESSIONS.retain_until == 0, _SESSIONS.started_at == 0)
         past = or_(
             and_(_SESSIONS.retain_until > 0, _SESSIONS.retain_until <= now),
-            and_(never_described, _SESSIONS.began_at + _SESSIONS.retain_s * 1_000_000 <= now),
+            # Not added to `began_at`, which is a host's word and may be as large as a number can be.
+            and_(never_described, _SESSIONS.began_at <= now - _SESSIONS.retain_s * 1_000_000),
         )
         kept = (_SESSIONS.chunks > 0, _SESSIONS.recording != RecordingState.DELETED.value)
         wanted = select(_SESSIONS.session_id).where(*kept, past)

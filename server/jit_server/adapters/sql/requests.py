@@ -17,7 +17,7 @@ from jit_server.domain.lifecycle import RequestMove, RequestState, advance_reque
 from jit_server.domain.request import AccessRequest, Decision
 from jit_server.errors import Conflict
 from jit_server.ports import REQUESTS
-from jit_server.store import Scope
+from jit_server.store_values import Scope
 
 
 def within(table: Table, scope: Scope) -> ColumnElement[bool]:

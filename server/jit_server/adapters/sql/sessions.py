@@ -12,12 +12,14 @@ from sqlalchemy import ColumnElement, Row, Select, func, insert, or_, select, up
 from jit_server.adapters.sql import codec
 from jit_server.adapters.sql.requests import chunks, within
 from jit_server.adapters.sql.session import Session as Connected
-from jit_server.adapters.sql.tables import session_commands, session_watchers, sessions
+from jit_server.adapters.sql.tables import grants, hosts, session_commands, session_watchers, sessions
 from jit_server.domain import shell
 from jit_server.domain.grant import Record
 from jit_server.domain.ids import Kind, is_id
+from jit_server.domain.lifecycle import OVER
 from jit_server.domain.session import (
     MAX_COMMANDS,
+    OPEN,
     SESSION_MOVES,
     Act,
     Command,
@@ -28,7 +30,7 @@ from jit_server.domain.session import (
 from jit_server.domain.session_order import Watcher
 from jit_server.errors import Conflict
 from jit_server.ports import orders_of
-from jit_server.store import Scope, SessionQuery
+from jit_server.store_values import Scope, SessionQuery
 
 _ORDERED_BY = frozenset({"state", "watch_s", "act", "ordered_by", "order_reason"})
 """What the orders of the session's host depend on."""
@@ -49,18 +51,25 @@ class SqlSessions:
         return None if row is None else _session(row)
 
     async def find(self, id_prefix: str, scope: Scope) -> Sequence[Session]:
-        if is_id(
-            Kind.SESSION, id_prefix
-        ):  # Readers of recordings ask for it again and again; a pattern reads every row.
-            begins = sessions.c.session_id == id_prefix
-        else:
-            begins = sessions.c.session_id.startswith(id_prefix, autoescape=True)
+        # Readers of recordings ask for a whole one again and again; a pattern reads every row.
+        whole = is_id(Kind.SESSION, id_prefix)
+        column = sessions.c.session_id
+        begins = column == id_prefix if whole else column.startswith(id_prefix, autoescape=True)
         return await self._load(select(sessions).where(begins, within(sessions, scope)).limit(3))
 
     async def select(self, query: SessionQuery, scope: Scope, *, limit: int, skip: int = 0) -> Sequence[Session]:
         wanted = select(sessions).where(within(sessions, scope), *_conditions(query))
         order = (sessions.c.began_at.desc(), sessions.c.session_id)
         return await self._load(wanted.order_by(*order).limit(limit).offset(skip))
+
+    async def stranded(self, limit: int) -> Sequence[Session]:
+        wanted = (
+            select(sessions)
+            .join(grants, grants.c.grant_id == sessions.c.grant_id)
+            .join(hosts, hosts.c.host_id == sessions.c.host_id)
+            .where(sessions.c.state.in_(sorted(OPEN)), grants.c.state.in_(sorted(OVER)), hosts.c.connected)
+        )
+        return await self._load(wanted.order_by(sessions.c.session_id).limit(limit))
 
     async def change(self, before: Session, after: Session) -> Session:
         if before.state is not after.state and (before.state, after.state) not in SESSION_MOVES:

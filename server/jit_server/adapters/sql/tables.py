@@ -283,6 +283,7 @@ sessions = Table(
     _number("input_bytes"),
     Column("recording", Text, nullable=False),
     _text("incomplete"),
+    _flag("end_told"),
     _number("chunks_told"),
     _text("digest"),
     _number("chunks"),

@@ -292,6 +292,7 @@ def upgrade() -> None:
         sa.Column("input_bytes", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("recording", sa.Text(), nullable=False),
         sa.Column("incomplete", sa.Text(), server_default="", nullable=False),
+        sa.Column("end_told", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("chunks_told", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("digest", sa.Text(), server_default="", nullable=False),
         sa.Column("chunks", sa.BigInteger(), server_default="0", nullable=False),
