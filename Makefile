@@ -3,11 +3,12 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-LEVELS := unit contract integration architecture system faults
+# All levels of tests but system, in the order in which they run beside it.
+OTHERS := unit contract integration architecture faults
 # Everything a rule runs comes from the environment that tests/setup prepares.
 WITH_ENV = venv=$$(tests/setup) && export PATH="$$venv/bin:$$PATH" &&
 
-.PHONY: help demo test check bench faults lab down deb protos clean
+.PHONY: help demo test test-others test-system check bench faults lab down deb protos clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -16,8 +17,18 @@ demo: ## the whole story on a throwaway host: ask, approve, become root, be gone
 	@$(WITH_ENV) python tests/demo/demo.py
 
 test: ## everything: quick checks, then every level of tests, booted hosts included
-	@$(WITH_ENV) ruff check && ruff format --check && mypy && \
-	python -m pytest $(LEVELS:%=--require-level %) tests
+	@$(WITH_ENV) ruff check && ruff format --check
+	@echo 'make test: two lines of tests side by side; each is shown when it is over'
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-others test-system
+
+# System tests mostly wait, for grants to end, and leave the machine to the others.  The longest of them is with those,
+# so that both lines are of one length.
+LONG := tests/system/test_random_life.py
+test-others:
+	@$(WITH_ENV) mypy && python -m pytest $(OTHERS:%=--require-level %) $(OTHERS:%=tests/%) $(LONG)
+
+test-system:
+	@$(WITH_ENV) python -m pytest --require-level system --ignore $(LONG) tests/system
 
 check: ## the quick part of it: format, lint, types, imports, stubs, unit tests
 	@$(WITH_ENV) ruff check && ruff format --check && mypy && \

@@ -45,6 +45,13 @@ def test_every_test_the_threat_table_names_is_there() -> None:
     assert named - there == set()
 
 
+def test_make_test_runs_every_level() -> None:
+    levels = {path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")}
+    done = subprocess.run(["make", "--dry-run", "test"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(re.findall(r"--require-level (\w+)", done.stdout)) == levels
+    assert set(re.findall(r" tests/(\w+)", done.stdout)) >= levels
+
+
 def _text(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8")

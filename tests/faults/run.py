@@ -8,7 +8,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import multiprocessing
+import os
 import queue
+import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -35,6 +39,7 @@ from lab.process import LabError
 TIERS = ("web1:12", "web2:13", "web3:12", "web4:13")
 SMALL_DISKS = "web3"
 OUT = REPOSITORY / "build/faults.json"
+_ENDINGS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -45,18 +50,36 @@ def main(words: Sequence[str] | None = None) -> int:
     )
     arguments = parser.parse_args(words)
     chosen = [case for case in CASES if not arguments.words or any(word in case.name for word in arguments.words)]
-    began = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        if arguments.labs:
-            two = Labs(*(Lab(Places(name)) for name in arguments.labs.split(",")))
-        else:
-            two = stack.enter_context(labs_of_faults())
-        rows = play(two, chosen, tell=lambda row: print(line(row), flush=True))
-    if not arguments.words:
-        write(rows)
-    bad = [row for row in rows if not row.ok]
-    print(f"{len(rows)} faults, {len(rows) - len(bad)} ok, {time.monotonic() - began:.0f} s")
-    return 1 if bad or not rows else 0
+
+    def act(both: Labs) -> int:
+        began = time.monotonic()
+        rows = play(both, chosen, tell=lambda row: print(line(row), flush=True))
+        if not arguments.words:
+            write(rows)
+        bad = [row for row in rows if not row.ok]
+        print(f"{len(rows)} faults, {len(rows) - len(bad)} ok, {time.monotonic() - began:.0f} s")
+        return 1 if bad or not rows else 0
+
+    if arguments.labs:
+        return act(Labs(*(Lab(Places(name)) for name in arguments.labs.split(","))))
+    return with_labs(act)
+
+
+@contextlib.contextmanager
+def whole_table(log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that plays it within this context; at the end, or when we are killed, it ends with its labs."""
+    log.parent.mkdir(exist_ok=True)
+    words = ["setpriv", "--pdeathsig", "TERM", sys.executable, __file__]
+    with (
+        log.open("wb") as out,
+        # Not of our session: an interrupt at the terminal is for us, and we pass it on, once.
+        subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True) as player,
+    ):
+        try:
+            yield player
+        finally:
+            player.terminate()
+            player.wait()
 
 
 def write(rows: Sequence[Row]) -> None:
@@ -73,19 +96,45 @@ class Labs:
     server: Lab
 
 
-@contextlib.contextmanager
-def labs_of_faults() -> Iterator[Labs]:
-    """Both labs, of this checkout's packages; nothing of them is left."""
+def with_labs(act: Callable[[Labs], int]) -> int:
+    """What `act` returns, with both labs of this checkout's packages; nothing of them is left, whatever ends it.
+
+    The one that boots and acts is a process of its own: it can be killed at any moment, and we have only to clear up.
+    """
     own = f"{default_name()[:24]}-f"
-    with lifecycle.claimed(Path(f"/run/lock/jit-{own}.lock"), wait=True), contextlib.ExitStack() as stack:
+    both = Labs(Lab(Places(own)), Lab(Places(f"{own}s")))
+
+    def boot_and_act() -> None:
+        os.setsid()
+        for number in _ENDINGS:
+            signal.signal(number, signal.SIG_DFL)
         packages = lifecycle.build_packages()
+        wanted = [(both.hosts, TIERS), (both.server, TIERS[:1])]
+        lifecycle.at_once(lambda one: labs.up(one[0].places.name, ["server", *one[1]], packages), wanted)
+        sys.exit(act(both))
 
-        def up(wanted: tuple[str, Sequence[str]]) -> Lab:
-            lab = labs.up(wanted[0], ["server", *wanted[1]], packages)
-            stack.callback(labs.down, lab)
-            return lab
+    with lifecycle.claimed(Path(f"/run/lock/jit-{own}.lock"), wait=True):
+        for number in _ENDINGS:
+            signal.signal(number, _end)
+        actor = multiprocessing.get_context("fork").Process(target=boot_and_act)
+        try:
+            actor.start()
+            actor.join()
+            return abs(actor.exitcode or 0)
+        finally:
+            if actor.is_alive() and actor.pid:
+                with contextlib.suppress(ProcessLookupError):  # killed before it had a session of its own
+                    os.killpg(actor.pid, signal.SIGKILL)
+                actor.kill()
+                actor.join()
+            lifecycle.at_once(labs.down, [both.hosts, both.server])
 
-        yield Labs(*lifecycle.at_once(up, [(own, TIERS), (f"{own}s", TIERS[:1])]))
+
+def _end(number: int, _: object) -> None:
+    """Once: what is done about it is not to be disturbed."""
+    for one in _ENDINGS:
+        signal.signal(one, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def play(both: Labs, cases: Sequence[Case], *, tell: Callable[[Row], None]) -> list[Row]:

@@ -77,9 +77,15 @@ def end(session_id: str, chunks: Iterable[Chunk], *, incomplete: str = "") -> Se
 async def send(world: CoreWorld, host: HostCaller, chunk: Chunk, content: bytes) -> Kept | Refused:
     """What an upload does with one chunk."""
     answer = await world.services.recordings.weigh(host, chunk)
-    if isinstance(answer, Wanted):
-        return await world.services.recordings.keep(host, chunk, content)
-    return answer
+    return await keep(world, host, chunk, content) if isinstance(answer, Wanted) else answer
+
+
+async def keep(world: CoreWorld, host: HostCaller, chunk: Chunk, content: bytes) -> Kept | Refused:
+    """What it does with one that is wanted."""
+    wrong = await world.services.recordings.put(chunk, content)
+    if wrong:
+        return await world.services.recordings.refuse(host, chunk, wrong)
+    return await world.services.recordings.keep(host, chunk)
 
 
 async def recorded(

@@ -149,9 +149,6 @@ class FakeObjects:
             raise NotFound("no such object")
         return self.contents[digest]
 
-    async def exists(self, digest: str) -> bool:
-        return digest in self.contents
-
     async def delete(self, digest: str, *, put_before: int) -> bool:
         if digest in self.contents and self.put_at[digest] < put_before:
             del self.contents[digest], self.put_at[digest]

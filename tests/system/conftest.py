@@ -5,6 +5,7 @@ Where hosts cannot be booted the level fails; it never skips.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from jit_testing import lab as labs
 from jit_testing.lab import Lab
 from lab import lifecycle
 from lab.places import REPOSITORY, default_name
+from lab.process import LabError
 
 Tell = Callable[[str, str, str, str], None]
 """What happened, on which host, what it did to the command, and what became of the recording."""
@@ -30,9 +32,15 @@ def packages() -> Path:
 
 @pytest.fixture(scope="session")
 def lab_name() -> Iterator[str]:
-    """This checkout's own name for labs of tests; a second run of the same checkout waits for the first."""
-    name = f"{default_name()[:24]}-t"
-    with lifecycle.claimed(Path(f"/run/lock/jit-{name}.lock"), wait=True):
+    """A name of this checkout's own for labs of tests, which no other run of it has now."""
+    with contextlib.ExitStack() as stack:
+        for letter in "tuvw":
+            name = f"{default_name()[:24]}-{letter}"
+            with contextlib.suppress(LabError):
+                stack.enter_context(lifecycle.claimed(Path(f"/run/lock/jit-{name}.lock"), wait=False))
+                break
+        else:
+            pytest.fail("four other runs of this checkout have labs; wait for one of them to end")
         yield name
 
 

@@ -71,17 +71,23 @@ def told(lab: Lab, grant: str) -> list[dict[str, object]]:
     return [event for event in map(json.loads, lines) if event["grant_id"] == grant]
 
 
-def elevate_for_a_while(lab: Lab) -> str:
-    """A grant of alice's that ends by itself, after its baseline has been taken."""
-    grant = lab.elevate(HOST, lasts="30s")
+def elevate(lab: Lab) -> str:
+    """A grant of alice's, after its baseline has been taken."""
+    grant = lab.elevate(HOST)
     # The time at which all was seen; until then it is 0.
     wait_for(state(lab) / f"{grant}.before", '"finished": 1')
     return grant
 
 
+def end(lab: Lab, grant: str) -> None:
+    """From afar."""
+    lab.jitctl("grants", "revoke", grant, "-m", "enough", user="carol")
+
+
 def test_what_was_left_behind_is_named_in_the_audit_log_and_nothing_else(lab: Lab) -> None:
-    grant = elevate_for_a_while(lab)
+    grant = elevate(lab)
     lab.run(HOST, "sudo", "-n", "sh", "-ec", "; ".join(LEFT_BEHIND.values()), user="alice")
+    end(lab, grant)
     assert footprint(lab, grant)["truncated"] is False
     give_up = time.monotonic() + 60
     while not (events := told(lab, grant)):
@@ -94,8 +100,9 @@ def test_what_was_left_behind_is_named_in_the_audit_log_and_nothing_else(lab: La
 
 
 def test_who_left_nothing_behind_is_not_mentioned(lab: Lab) -> None:
-    grant = elevate_for_a_while(lab)
+    grant = elevate(lab)
     assert lab.run(HOST, "sudo", "-n", "id", "-u", user="alice").strip() == "0"
+    end(lab, grant)
     found = footprint(lab, grant)
     assert (found["changes"], found["truncated"]) == ([], False)
     # What the host said of this grant before is stored by now: the stream keeps the order.

@@ -111,7 +111,7 @@ def test_freeze_thaw_and_kill(lab: Lab, host: str, tell: Tell) -> None:
         assert drills.session(lab, session["grant_id"], lambda it: it["state"] == "frozen")["order"]
         assert lab.run(host, "sh", "-c", f"cat /sys/fs/cgroup/user.slice/*/*/{one}/cgroup.freeze").strip() == "1"
 
-        lab.jitctl("sessions", "thaw", one, "-r", "all is well", user="carol")
+        lab.jitctl("sessions", "thaw", one, "-m", "all is well", user="carol")
         seat.type("", f"tick {ticks(seat) + 20}\r\n", within_s=10)
         drills.session(lab, session["grant_id"], lambda it: it["state"] == "running")
 
@@ -130,7 +130,7 @@ def test_a_frozen_session_is_gone_when_its_grant_ends(lab: Lab, host: str) -> No
     """S1, S2: freezing keeps nothing alive."""
     with running(lab, host, TICKS) as (seat, session):
         seat.type("", "tick 5\r\n")
-        lab.jitctl("sessions", "freeze", session["session_id"], "-r", "wait", user="carol")
+        lab.jitctl("sessions", "freeze", session["session_id"], "-m", "wait", user="carol")
         assert stands_still(seat)
         lab.run(host, "jit", "drop", "--all", user="alice")
         seat.leave(within_s=5)
@@ -143,7 +143,7 @@ def test_who_may_not_control_a_session(lab: Lab) -> None:
         one = session["session_id"]
         seat.type("", "tick 5\r\n")
         lab.jitctl("whoami", user="dave")
-        refused = lab.exec("server", "jitctl", "sessions", "kill", one, "-r", "no", "--yes", user="dave")
+        refused = lab.exec("server", "jitctl", "sessions", "kill", one, "-m", "no", "--yes", user="dave")
         assert refused.returncode == 5
         before = ticks(seat)
         seat.type("", f"tick {before + 5}\r\n")

@@ -26,6 +26,8 @@ COUNT = f"n=0; while [ $n -lt {LINES} ]; do n=$((n+1)); echo line $n; [ $((n % 1
 RECORDINGS = "/var/lib/jit-agent/recordings"
 STORE = "/var/lib/jit-server/recordings"
 MEGABYTES = 200
+ARRIVES_S = 300
+"""How long a busy machine may take until the server has it all; how fast that is is not the question here."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,7 +71,7 @@ def test_an_agent_that_is_killed_loses_no_byte_of_a_flood(lab: Lab, host: str, t
             lab.run(host, "systemctl", "kill", "--signal", "KILL", "jit-agent")
         assert command.result().returncode == 0, command.result().stderr
     assert same(lab, host, "/var/tmp/flood", "/var/tmp/got-by-alice")
-    one = drills.session(lab, grant, drills.stored, within_s=120)
+    one = drills.session(lab, grant, drills.stored, within_s=ARRIVES_S)
     assert digest_of_export(lab, one["session_id"]) == digest(lab, host, "/var/tmp/flood")
     tell("agent killed 3 times in a flood", host, "exit 0", f"whole, {MEGABYTES} MB, same SHA-256")
 
@@ -85,7 +87,9 @@ def test_a_host_that_loses_power_keeps_what_it_acknowledged(lab: Lab, host: str,
         seat.type("", r"line 500\r\n")
         lab.reboot(host, power_cut=True)
     lab.heal(host)
-    one = drills.session(lab, grant, lambda one: one["state"] == "lost" and one["recording"] != "arriving", within_s=60)
+    one = drills.session(
+        lab, grant, lambda one: one["state"] == "lost" and one["recording"] != "arriving", within_s=ARRIVES_S
+    )
     kept = drills.export(lab, one["session_id"], "raw").decode()
     number = kept.count("\n")
     assert kept == "".join(f"line {n}\r\n" for n in range(1, number + 1))
@@ -104,7 +108,7 @@ def test_sessions_while_the_server_is_down_all_arrive(lab: Lab, tell: Tell) -> N
             assert got.endswith("2000\n")
     finally:
         lab.run("server", "systemctl", "start", "jit-server")
-    drills.session(lab, grant, drills.stored, within_s=90)
+    drills.session(lab, grant, drills.stored, within_s=ARRIVES_S)
     found = drills.sessions(lab, "--grant", grant)
     assert [drills.stored(one) for one in found] == [True] * 20
     for one in found:
@@ -131,7 +135,7 @@ def test_an_upload_that_breaks_goes_on_where_it_was(lab: Lab, loss: str, tell: T
     there = int(lab.run("server", "du", "-sm", STORE).split()[0]) - before
     assert there < MEGABYTES - 10, "it was too late"
     lab.heal("web1")
-    one = drills.session(lab, grant, drills.stored, within_s=120)
+    one = drills.session(lab, grant, drills.stored, within_s=ARRIVES_S)
     assert digest_of_export(lab, one["session_id"]) == digest(lab, "web1", "/var/tmp/flood")
     tell(f"{loss} after {there} of {MEGABYTES} MB of upload", "web1", "exit 0", "whole, same SHA-256")
 
@@ -175,7 +179,7 @@ def test_a_disk_that_fills_up_ends_what_must_be_recorded_and_marks_the_rest(lab:
                 assert lab.exec(host, "pgrep", "-f", "[e]cho over").returncode == 1
             assert (lab.exec(host, "test", "-e", "/var/tmp/status").returncode == 0) is runs_on
             lab.heal(host)
-            one = drills.session(lab, grant, lambda one: one["recording"] == "incomplete", within_s=90)
+            one = drills.session(lab, grant, lambda one: one["recording"] == "incomplete", within_s=ARRIVES_S)
             assert one["incomplete"]
             assert one["stored_bytes"] > 10_000_000
         what = "runs on, exit 0" if runs_on else "ended, with the reason"

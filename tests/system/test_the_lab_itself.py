@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +20,16 @@ from lab.process import LabError
 # Datagrams to a port where nobody listens are counted by the receiving kernel (SNMP "Udp: NoPorts").
 SEND_UDP = "import socket, sys; socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', (sys.argv[1], 9))"
 COUNT_UDP = "print([line.split()[2] for line in open('/proc/net/snmp') if line.startswith('Udp:')][1])"
-LAB = Path(__file__).parents[1] / "lab" / "lab"
+TESTS = Path(__file__).parents[1]
+LAB = TESTS / "lab" / "lab"
+WANT_THE_TABLE = """
+import pathlib, sys
+log, tests = map(pathlib.Path, sys.argv[1:])
+sys.path.insert(0, str(tests))
+from faults import run
+with run.whole_table(log) as player:
+    player.wait()
+"""
 
 
 def traces(places: Places) -> list[str]:
@@ -98,6 +109,20 @@ def test_a_lab_whose_start_was_killed_is_cleaned_up(places: Places) -> None:
     assert lab(places, "up", "--bare", "--hosts", "web1").returncode == 1
     assert lab(places, "down").returncode == 0
     assert traces(places) == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_fault_table_goes_with_the_run_that_wanted_it(lab_name: str, tmp_path: Path, how: signal.Signals) -> None:
+    name = f"{lab_name}4"
+    both = [Places(f"{name}-f"), Places(f"{name}-fs")]
+    words = [sys.executable, "-c", WANT_THE_TABLE, str(tmp_path / "log"), str(TESTS)]
+    with subprocess.Popen(words, env=os.environ | {"JIT_LAB": name}) as wanting:
+        while not all(cgroup.members(places.cgroup) for places in both):
+            assert wanting.poll() is None
+        wanting.send_signal(how)
+    give_up = time.monotonic() + 60
+    while left := [trace for places in both for trace in traces(places)]:
+        assert time.monotonic() < give_up, left
 
 
 def test_a_command_on_a_host_is_run_by_a_person_who_is_logged_in(places: Places) -> None:

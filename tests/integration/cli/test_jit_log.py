@@ -33,7 +33,7 @@ def test_log_lists_my_sessions_newest_first(agent: FakeAgent, jit: Jit) -> None:
     heading, first, second = columns(done.stdout)
     assert heading == ["SESSION", "STARTED", "LASTED", "HOST", "ROLE", "EXIT", "RECORDED", "COMMAND"]
     assert first[0] == SESSION
-    assert first[2:] == ["1.9 s", "web1", "web-operator", "0", "4.1 kB", "/usr/bin/systemctl restart nginx"]
+    assert first[2:] == ["1.9 s", "web1", "web-operator", "0", "4.0 KiB", "/usr/bin/systemctl restart nginx"]
     assert second[3:] == ["db1", "web-operator", "3", "no", "/usr/bin/id 'a b'"]
     assert (done.stderr, done.returncode) == ("", 0)
     assert agent.asked("log") == [{"session": "", "limit": 20}]
@@ -44,10 +44,10 @@ def test_log_lists_my_sessions_newest_first(agent: FakeAgent, jit: Jit) -> None:
     [
         ({"state": "running", "ended_at": 0, "recording": "arriving"}, "1 min", "running", "arriving"),
         ({"state": "frozen", "ended_at": 0, "recording": "arriving"}, "1 min", "frozen", "arriving"),
-        ({"state": "waiting", "started_at": 0, "ended_at": 0, "recording": "arriving"}, "–", "waiting", "arriving"),
-        ({"signal": "KILL"}, "1.9 s", "KILL", "4.1 kB"),
+        ({"state": "waiting", "started_at": 0, "ended_at": 0, "recording": "none"}, "–", "waiting", "–"),
+        ({"signal": "KILL"}, "1.9 s", "KILL", "4.0 KiB"),
         ({"state": "lost", "recording": "incomplete", "run_time_us": 0}, "2.0 s", "lost", "incomplete"),
-        ({"state": "rejected", "started_at": 0, "recording": "none"}, "–", "rejected", "no"),
+        ({"state": "rejected", "started_at": 0, "recording": "none"}, "–", "rejected", "–"),
         ({"recording": "deleted", "run_time_us": 3_700_000_000}, "1 h 1 min", "0", "deleted"),
     ],
     ids=lambda value: value["state"] if isinstance(value, dict) and "state" in value else None,
@@ -117,7 +117,7 @@ def test_one_session_is_shown_in_full_with_the_programs_it_started(agent: FakeAg
     assert (facts["Command"], facts["Directory"]) == ("/usr/bin/systemctl restart nginx", "/srv")
     assert (facts["Terminal"], facts["Lasted"], facts["Exit"]) == ("/dev/pts/3, 80×24", "1.9 s", "0")
     assert (facts["Watched"], facts["Ordered"]) == ("by carol", "frozen by carol: wait")
-    assert facts["Recording"] == "also what was written; whole (4.1 kB written, 1.0 kB stored)"
+    assert facts["Recording"] == "also what was written; whole (4.0 KiB written, 1.0 KiB stored)"
     assert [line.strip() for line in shown if "Environment" in line] == [
         "Environment: TERM=xterm",
         "Environment: LANG=C.UTF-8",
@@ -149,11 +149,11 @@ def test_a_session_with_more_programs_than_are_listed_says_so(agent: FakeAgent, 
         ),
         (
             {"recording": "incomplete", "incomplete": "the disk was full", "stored_bytes": 0},
-            "also what was written; incomplete: the disk was full (4.1 kB written)",
+            "also what was written; incomplete: the disk was full (4.0 KiB written)",
         ),
         (
             {"record": "input", "input_bytes": 3_000_000_000, "recording": "arriving"},
-            "also what was written and typed; arriving (4.1 kB written, 3.0 GB read, 1.0 kB stored)",
+            "also what was written and typed; arriving (4.0 KiB written, 2.8 GiB read, 1.0 KiB stored)",
         ),
         ({"recording": "deleted", "output_bytes": 0, "stored_bytes": 0}, "also what was written; deleted"),
     ],
@@ -177,6 +177,7 @@ def test_a_refused_sudo_says_why(agent: FakeAgent, jit: Jit) -> None:
     facts = rows(shown)
     assert (facts["Refused"], facts["Command"]) == ("nothing can be recorded", "not kept")
     assert "Exit" not in facts
+    assert "Recording" not in facts
 
 
 def test_programs_get_json_with_the_fields_as_the_agent_names_them(agent: FakeAgent, jit: Jit) -> None:
@@ -199,7 +200,7 @@ def test_a_session_that_is_not_mine_is_not_found(agent: FakeAgent, jit: Jit) -> 
     assert done.stderr == "jit: you have no session ses-1\n  see: jit log\n"
 
 
-@pytest.mark.parametrize("words", [["a", "b"], ["a", "-n", "3"], ["-o", "yaml"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["a", "b"], ["a", "-n", "3"], ["-o", "yaml"], [""], [" "]], ids=repr)
 def test_what_log_does_not_take_is_refused_before_anybody_is_asked(
     agent: FakeAgent, jit: Jit, words: list[str]
 ) -> None:
