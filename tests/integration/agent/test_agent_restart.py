@@ -335,7 +335,7 @@ async def test_an_agent_that_is_killed_between_two_segments_goes_on_in_the_next(
     await world.server.until(lambda: received() == CAPACITY)
     await systemd.kill()
     # It died before it had made room for what comes next.
-    (folder / "000001.raw").unlink()
+    (folder / "000001.raw").unlink(missing_ok=True)
     await systemd.start()
     await sudo.raw(line(1))
     await sudo.send(exit_msg=pb.ExitMessage(exit_value=0))
