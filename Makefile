@@ -8,7 +8,7 @@ OTHERS := unit contract integration architecture faults
 # Everything a rule runs comes from the environment that tests/setup prepares.
 WITH_ENV = venv=$$(tests/setup) && export PATH="$$venv/bin:$$PATH" &&
 
-.PHONY: help demo test test-others test-system check bench faults lab down deb protos clean
+.PHONY: help demo test test-others test-system check bench faults lab down deb protos schema clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ deb: ## the packages for Debian 12 and 13, in build/deb
 
 protos: ## write the protobuf stubs anew
 	@$(WITH_ENV) "$$venv/codegen/bin/python" protos/generate.py
+
+schema: ## write the JSON Schema of policy files anew
+	@$(WITH_ENV) python -m jit_server.adapters.policy_yaml.schema > server/jit_ctl/policy.schema.json
 
 clean: ## remove what builds left in this folder
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

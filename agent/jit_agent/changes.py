@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+IDLE_S = 60.0
+
 
 class Bell:
     """Rings are counted, so one that came between looking and waiting is not missed."""
@@ -27,3 +29,13 @@ class Bell:
                 await self._rung.wait()
         except TimeoutError:
             return
+
+
+async def forward(source: Bell, target: Bell) -> str:
+    """Ring the target whenever the source rings; never returns."""
+    seen = source.count
+    while True:
+        await source.wait_beyond(seen, timeout_s=IDLE_S)
+        if source.count > seen:
+            seen = source.count
+            target.ring()

@@ -9,8 +9,9 @@ import logging
 from collections.abc import Callable
 
 from jit_agent.errors import EnforcerRefused
-from jit_agent.model import DesiredState, Refused, SignedGrant
+from jit_agent.model import DesiredState, SignedGrant
 from jit_agent.ports import Enforcer
+from jit_agent.report_model import Refused
 from jit_agent.reports import Reports
 from jit_agent.text import safe
 

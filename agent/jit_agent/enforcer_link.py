@@ -17,7 +17,8 @@ from typing import Any
 
 from jit_agent import enforcer_wire
 from jit_agent.errors import EnforcerUnavailable
-from jit_agent.model import Admission, Applied, HostStatus, Proof, SignedGrant
+from jit_agent.model import Admission, HostStatus, Proof, SignedGrant
+from jit_agent.report_model import Applied
 
 MAX_ANSWER = 262_144
 MAX_MESSAGE = 300

@@ -6,18 +6,8 @@ import json
 from typing import Any
 
 from jit_agent.errors import EnforcerRefused, Malformed
-from jit_agent.model import (
-    END_REASONS,
-    Admission,
-    Applied,
-    Command,
-    HostStatus,
-    Leftover,
-    LiveGrant,
-    Person,
-    Proof,
-    is_id,
-)
+from jit_agent.model import END_REASONS, Admission, Command, HostStatus, Leftover, LiveGrant, Person, Proof, is_id
+from jit_agent.report_model import Applied
 from jit_agent.text import safe
 
 MAX_PACKET = 65_536
@@ -169,10 +159,12 @@ def _live(value: object) -> LiveGrant:
 
 def _command(value: object) -> Command:
     match value:
-        case {"path": str(path), "args": None}:
-            return Command(path, None)
-        case {"path": str(path), "args": [*args]} if all(isinstance(arg, str) for arg in args):
-            return Command(path, tuple(args))
+        case {"path": str(path), "args": None, "sha256": str(digest)}:
+            return Command(path, None, digest)
+        case {"path": str(path), "args": {"regex": str(expression)}, "sha256": str(digest)}:
+            return Command(path, expression, digest)
+        case {"path": str(path), "args": [*args], "sha256": str(digest)} if all(isinstance(arg, str) for arg in args):
+            return Command(path, tuple(args), digest)
         case _:
             raise Malformed("a command of a live grant is not what was agreed")
 

@@ -18,7 +18,8 @@ from typing import Any
 
 from jit_agent.changes import Bell
 from jit_agent.errors import Malformed, SpoolUnavailable
-from jit_agent.model import Change, Footprint, is_id
+from jit_agent.model import is_id
+from jit_agent.report_model import Change, Footprint
 from jit_agent.reports import Reports
 from jit_agent.text import safe
 

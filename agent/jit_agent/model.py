@@ -10,8 +10,10 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
+from jit_agent import pattern
+
 ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_ID = re.compile(r"(usr|hst|req|gnt|ses|lck)-[0-9a-hjkmnp-tv-z]{16}")
+_ID = re.compile(r"(usr|hst|req|gnt|ses|lck|chg|rnw|bat)-[0-9a-hjkmnp-tv-z]{16}")
 
 END_REASONS: frozenset[str] = frozenset({"expired", "revoked", "dropped", "stopped", "rebooted", "used"})
 
@@ -35,11 +37,25 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrival:
+    """How a person came onto the host, as kernel and logind have it.
+
+    `kind` is ssh, console, other or unknown; `source` the address they came from, empty where it is not known or there
+    is none; `terminal` whether they ask from one.
+    """
+
+    kind: str = "unknown"
+    source: str = ""
+    terminal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Login:
     """A person, and the login session they speak from as the kernel's audit counts it; 0 where it counts none."""
 
     person: Person
     session: int
+    arrival: Arrival = field(default_factory=Arrival)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +83,18 @@ class NewRequest:
     once: bool
     session: int
     starts_at: int
+    arrival: Arrival
+    hosts: tuple[str, ...] = ()
+    """Those it is for, as the person selects them; none: this one."""
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AccountQuery:
+    """The server asks whose this account is here."""
+
+    number: int
+    account: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +110,27 @@ class Extension:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One program with exactly these arguments, or with any if `args` is None (SPEC 2.3)."""
+    """One program (SPEC 2.3) with exactly these arguments, those an expression in a text matches, or any if None.
+
+    `sha256` not empty: only while the file's content has this digest, which sudo finds out.
+    """
 
     path: str
-    args: tuple[str, ...] | None
+    args: tuple[str, ...] | str | None
+    sha256: str = ""
+
+    def admits(self, argv: tuple[str, ...]) -> bool:
+        if argv[0] != self.path:
+            return False
+        if isinstance(self.args, str):
+            return pattern.matches(self.args, argv[1:])
+        return self.args in (None, argv[1:])
+
+    def as_json(self) -> dict[str, Any]:
+        args: Any = self.args
+        if args is not None:
+            args = {"regex": args} if isinstance(args, str) else list(args)
+        return {"path": self.path, "args": args, "sha256": self.sha256}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +173,12 @@ class LiveGrant:
             return False
         if self.commands is None:
             return True
-        path, args = ask.argv[0], ask.argv[1:]
-        return any(c.path == path and c.args in (None, args) for c in self.commands)
+        return any(command.admits(ask.argv) for command in self.commands)
 
     def as_json(self) -> dict[str, Any]:
         commands: Any = "ALL"
         if self.commands is not None:
-            commands = [{"path": c.path, "args": None if c.args is None else list(c.args)} for c in self.commands]
+            commands = [command.as_json() for command in self.commands]
         return {
             "grant": self.grant_id, "revision": self.revision, "uid": self.uid, "user": self.user, "role": self.role,
             "run_as_user": self.run_as_user, "run_as_group": self.run_as_group, "commands": commands,
@@ -234,122 +278,6 @@ class Enrolled:
 
 
 # Reports: what the host knows and the server must learn (SPEC 5.3).
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    revision: int
-    scope: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    revision: int
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class SessionStarted:
-    session_id: str
-    person: Person
-    run_as_user: str
-    argv: tuple[str, ...]
-    command: str
-    cwd: str
-    tty: str
-    standing: bool
-    record: str
-    environment: tuple[str, ...]
-    rows: int
-    columns: int
-
-
-@dataclass(frozen=True, slots=True)
-class SessionWaiting:
-    """sudo waits at the gate for somebody to watch it."""
-
-    session_id: str
-    person: Person
-    argv: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Subcommand:
-    """A program that a session's command started; `rejected` says why it was not let, empty if it was."""
-
-    session_id: str
-    argv: tuple[str, ...]
-    command: str
-    cwd: str
-    run_as_user: str
-    rejected: str
-
-
-@dataclass(frozen=True, slots=True)
-class SessionFrozen:
-    """The session's processes were stopped, or go on; `why` is order or unwatched."""
-
-    session_id: str
-    frozen: bool
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRejected:
-    session_id: str
-    person: Person
-    argv: tuple[str, ...]
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class SessionEnded:
-    """`lost`: sudo's connection broke before it told us the exit.
-
-    `digest` is that of the recording (SPEC 8.2), empty without chunks; `incomplete` says why the recording ends before
-    the session does, empty if it is whole.  The bytes are what the command wrote and read.
-    """
-
-    session_id: str
-    exit_value: int = 0
-    signal: str = ""
-    run_time_us: int = 0
-    lost: bool = False
-    chunks: int = 0
-    digest: bytes = b""
-    output_bytes: int = 0
-    input_bytes: int = 0
-    incomplete: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DropAsked:
-    person: Person
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One thing that is not as it was before the grant."""
-
-    path: str
-    kind: str
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class Footprint:
-    """What a grant left behind on the host, among what matters (SPEC 3.6); `truncated`: there was more."""
-
-    grant_id: str
-    before_at: int
-    after_at: int
-    changes: tuple[Change, ...]
-    truncated: bool
-
-
-SessionEvent = SessionStarted | SessionWaiting | SessionRejected | Subcommand | SessionFrozen
-ReportBody = Applied | Refused | Proof | SessionEvent | SessionEnded | DropAsked | Footprint
 
 
 @dataclass(frozen=True, slots=True)

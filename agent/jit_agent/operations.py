@@ -17,13 +17,14 @@ from jit_agent.changes import Bell
 from jit_agent.doctor import Doctor as Examine
 from jit_agent.errors import AgentError, EnforcerRefused, EnforcerUnavailable, ServerUnavailable, SpoolUnavailable
 from jit_agent.link_state import LinkState
-from jit_agent.model import DropAsked, Extension, LiveGrant, Login, NewRequest, Person, Proof
+from jit_agent.model import Extension, LiveGrant, Login, NewRequest, Person, Proof
 from jit_agent.peer import Caller, Root, RootInScope
 from jit_agent.people_requests import (
     Cancel,
     Doctor,
     Drop,
     Extend,
+    ListEligibilities,
     ListRoles,
     Log,
     MakeRequest,
@@ -31,10 +32,12 @@ from jit_agent.people_requests import (
     MfaConfirm,
     PeopleRequest,
     Plan,
+    Renew,
     Status,
     Wait,
 )
 from jit_agent.ports import Enforcer, Json, Server
+from jit_agent.report_model import DropAsked
 from jit_agent.reports import Reports
 from jit_agent.text import safe
 
@@ -97,10 +100,14 @@ class Operations:
             case Plan():
                 return await self._plan(who, request)
             case ListRoles():
-                return {"ok": True, **await self._require_server().plan(person, None, "")}
+                return {"ok": True, **await self._require_server().plan(who, None, "")}
             case MakeRequest():
-                made = await self._require_server().create_request(person, _new(request, who.session))
+                made = await self._require_server().create_request(person, _new(request, who))
                 return {"ok": True, "request": made}
+            case ListEligibilities():
+                return {"ok": True, **await self._require_server().list_my_eligibilities(person)}
+            case Renew():
+                return {"ok": True, "renewal": await self._require_server().renew(person, request.role, request.reason)}
             case Cancel():
                 return {"ok": True, "request": await self._require_server().cancel_request(person, request.request)}
             case Log():
@@ -127,7 +134,7 @@ class Operations:
         if live:
             best = max(live, key=lambda grant: grant.until)
             return {"ok": True, "live": best.as_json(), "choices": [], "refusals": [], "mfa_enrolled": True}
-        plan = await self._require_server().plan(who.person, request.ask, request.role)
+        plan = await self._require_server().plan(who, request.ask, request.role)
         return {"ok": True, "live": None, **plan}
 
     async def _status(self, who: Somebody, *, include_over: bool) -> Json:
@@ -230,9 +237,9 @@ def _fitting(requests: list[Json]) -> list[Json]:
     return requests
 
 
-def _new(request: MakeRequest, session: int) -> NewRequest:
+def _new(request: MakeRequest, who: Login) -> NewRequest:
     """What the server is asked; raises `AgentError` for a login session that the kernel does not know."""
-    if request.this_session and not session:
+    if request.this_session and not who.session:
         raise AgentError(
             "this host does not track login sessions, or no login started this one",
             code="config",
@@ -246,8 +253,11 @@ def _new(request: MakeRequest, session: int) -> NewRequest:
         ticket=request.ticket,
         otp=request.otp,
         once=request.once,
-        session=session if request.this_session else 0,
+        session=who.session if request.this_session else 0,
         starts_at=request.starts_at,
+        arrival=who.arrival,
+        hosts=request.hosts,
+        dry_run=request.dry_run,
     )
 
 

@@ -18,6 +18,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from jit_agent import logins
 from jit_agent.errors import AgentError
 from jit_agent.model import Login, Person
 
@@ -57,6 +58,7 @@ async def caller(connection: TransportSocket) -> Caller:
             grant_id = grant_of_scope(process.read("cgroup"))
             return Root() if grant_id is None else RootInScope(grant_id)
         session = session_of(process.read("sessionid"))
+        arrival = logins.arrival(uid, process.read("cgroup"), process.read("stat"))
     try:
         # A directory service may be slow, or away.
         async with asyncio.timeout(NAME_S):
@@ -65,7 +67,7 @@ async def caller(connection: TransportSocket) -> Caller:
         raise AgentError(f"uid {uid} has no account on this host", code="denied") from None
     except TimeoutError:
         raise AgentError(f"the account of uid {uid} cannot be looked up now", code="unavailable") from None
-    return Login(Person(uid, entry.pw_name), session)
+    return Login(Person(uid, entry.pw_name), session, arrival)
 
 
 def grant_of_scope(cgroup: str) -> str | None:

@@ -17,6 +17,7 @@ MAX_NAME = 256
 MAX_SECRET = 256
 MAX_DURATION_S = 366 * 86_400
 MAX_SESSIONS = 1_000
+MAX_HOSTS = 100
 MAX_INSTANT = 2**53
 """µs UTC: the year 2255, and the largest number every JSON reader agrees on."""
 
@@ -38,6 +39,8 @@ class MakeRequest:
     once: bool
     this_session: bool
     starts_at: int
+    hosts: tuple[str, ...]
+    dry_run: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,17 @@ class Wait:
 @dataclass(frozen=True, slots=True)
 class ListRoles:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class ListEligibilities:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    role: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +117,20 @@ class Doctor:
 
 
 PeopleRequest = (
-    Plan | MakeRequest | Extend | Wait | ListRoles | Status | Cancel | Drop | MfaBegin | MfaConfirm | Log | Doctor
+    Plan
+    | MakeRequest
+    | Extend
+    | Wait
+    | ListRoles
+    | ListEligibilities
+    | Renew
+    | Status
+    | Cancel
+    | Drop
+    | MfaBegin
+    | MfaConfirm
+    | Log
+    | Doctor
 )
 
 
@@ -136,6 +163,8 @@ def _request(table: _Table) -> PeopleRequest:
                 once=table.boolean("once"),
                 this_session=table.boolean("this_session"),
                 starts_at=table.integer("starts_at", MAX_INSTANT),
+                hosts=table.texts("hosts", most=MAX_HOSTS, limit=MAX_NAME, default=()),
+                dry_run=table.boolean("dry_run"),
             )
         case "extend":
             return Extend(
@@ -149,6 +178,10 @@ def _request(table: _Table) -> PeopleRequest:
             return Wait(table.text("request", MAX_NAME))
         case "ls":
             return ListRoles()
+        case "eligibilities":
+            return ListEligibilities()
+        case "renew":
+            return Renew(table.text("role", MAX_NAME), table.text("reason", MAX_REASON))
         case "status":
             return Status(include_over=table.boolean("all"))
         case "cancel":
@@ -205,13 +238,17 @@ class _Table:
             raise Malformed(f"{key} holds a character that is none")
         return value
 
-    def texts(self, key: str) -> tuple[str, ...]:
+    def texts(
+        self, key: str, *, most: int = MAX_WORDS, limit: int = MAX_LINE, default: tuple[str, ...] | None = None
+    ) -> tuple[str, ...]:
+        if key not in self._rest and default is not None:
+            return default
         values = self._rest.pop(key, None)
         if not isinstance(values, list):
             raise Malformed(f"{key} is missing or not a list")
-        if len(values) > MAX_WORDS:
-            raise Malformed(f"{key} has {len(values)} words, limit {MAX_WORDS}")
-        return tuple(_Table({key: value}).text(key, MAX_LINE) for value in values)
+        if len(values) > most:
+            raise Malformed(f"{key} has {len(values)} words, limit {most}")
+        return tuple(_Table({key: value}).text(key, limit) for value in values)
 
     def integer(self, key: str, limit: int) -> int:
         value = self._rest.pop(key, 0)

@@ -10,7 +10,7 @@ from typing import Any
 
 from jit_agent import wire
 from jit_agent.errors import Malformed
-from jit_agent.model import Ask, Extension, NewRequest, Person, is_id
+from jit_agent.model import Arrival, Ask, Extension, NewRequest, Person, is_id
 from jit_protos.v1 import common_pb2, host_pb2, sessions_pb2
 
 Json = dict[str, Any]
@@ -27,6 +27,10 @@ def ask_message(ask: Ask) -> common_pb2.Ask:
     )
 
 
+def login_message(arrival: Arrival) -> host_pb2.Login:
+    return host_pb2.Login(kind=arrival.kind, source=arrival.source, terminal=arrival.terminal)
+
+
 def create_message(person: Person, new: NewRequest) -> host_pb2.CreateRequestRequest:
     return host_pb2.CreateRequestRequest(
         user=wire.local_user(person),
@@ -39,6 +43,9 @@ def create_message(person: Person, new: NewRequest) -> host_pb2.CreateRequestReq
         once=new.once,
         session=new.session,
         starts_at=new.starts_at,
+        login=login_message(new.arrival),
+        hosts=new.hosts,
+        dry_run=new.dry_run,
     )
 
 
@@ -76,13 +83,32 @@ def _choice_json(choice: host_pb2.Choice) -> Json:
         "approvers": list(choice.approvers),
         "commands": list(choice.commands),
         "run_as_users": list(choice.run_as_users),
+        "until": choice.until,
+        "active": choice.active,
+        "once": choice.once,
+        "max_hosts": choice.max_hosts,
+        "when": list(choice.when),
+        "mfa_fresh": choice.mfa_fresh,
     }
+
+
+def draft_json(message: common_pb2.Request) -> Json:
+    """REQUEST of SPEC 4.2 as it would be: of a dry run, which has no id."""
+    if message.request_id:
+        raise Malformed("the server has made a request that was only tried")
+    return _request_json(message)
 
 
 def request_json(message: common_pb2.Request) -> Json:
     """REQUEST of SPEC 4.2."""
     if not is_id(message.request_id, "req"):
         raise Malformed("the server speaks of a request without an id")
+    return _request_json(message)
+
+
+def _request_json(message: common_pb2.Request) -> Json:
+    if message.batch_id and not is_id(message.batch_id, "bat"):
+        raise Malformed("the server speaks of a batch that is none")
     if not message.HasField("ask"):
         raise Malformed("the server speaks of a request that asks for nothing")
     if message.extends and not is_id(message.extends, "gnt"):
@@ -101,10 +127,7 @@ def request_json(message: common_pb2.Request) -> Json:
         "lapses_at": message.lapses_at,
         "approvals_needed": message.approvals_needed,
         "approvers": list(message.approvers),
-        "decisions": [
-            {"by": d.by, "approved": d.approved, "reason": d.reason, "at": wire.require_time(d.at, "decision")}
-            for d in message.decisions
-        ],
+        "decisions": [decision_json(decision) for decision in message.decisions],
         "grant": _grant_json(message.grant) if message.HasField("grant") else None,
         "role_commands": list(message.role_commands),
         "mfa_passed": message.mfa_passed,
@@ -114,7 +137,24 @@ def request_json(message: common_pb2.Request) -> Json:
         "extends": message.extends,
         "extends_to": message.extends_to,
         "past_max_s": message.past_max_s,
+        "batch_id": message.batch_id,
+        "batch": [_batch_host_json(host) for host in message.batch],
     }
+
+
+def _batch_host_json(host: common_pb2.BatchHost) -> Json:
+    return {
+        "host": host.host,
+        "request_id": host.request_id,
+        "state": _enum(common_pb2.RequestState, host.state, "REQUEST_STATE_") if host.state else "",
+        "grant_state": _enum(common_pb2.GrantState, host.grant_state, "GRANT_STATE_") if host.grant_state else "",
+        "why": host.why,
+    }
+
+
+def decision_json(decision: common_pb2.Decision) -> Json:
+    at = wire.require_time(decision.at, "decision")
+    return {"by": decision.by, "approved": decision.approved, "reason": decision.reason, "at": at}
 
 
 def _ask_json(ask: common_pb2.Ask) -> Json:

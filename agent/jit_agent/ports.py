@@ -9,17 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol
 
-from jit_agent.model import (
-    Admission,
-    Applied,
-    Ask,
-    Extension,
-    HostStatus,
-    NewRequest,
-    Person,
-    Proof,
-    SignedGrant,
-)
+from jit_agent.model import Admission, Ask, Extension, HostStatus, Login, NewRequest, Person, Proof, SignedGrant
+from jit_agent.report_model import Applied
 
 Json = dict[str, Any]
 
@@ -80,9 +71,17 @@ class Enforcer(Protocol):
 class Server(Protocol):
     """The server, asked on behalf of a person (SPEC 4.2 in JSON, as the answers go out)."""
 
-    async def plan(self, person: Person, ask: Ask | None, role: str) -> Json: ...
+    async def plan(self, who: Login, ask: Ask | None, role: str) -> Json: ...
 
     async def create_request(self, person: Person, new: NewRequest) -> Json: ...
+
+    async def list_my_eligibilities(self, person: Person) -> Json:
+        """`eligibilities` and `renewals`, the person's own over all hosts."""
+        ...
+
+    async def renew(self, person: Person, role: str, reason: str) -> Json:
+        """The renewal that was asked for."""
+        ...
 
     async def extend_grant(self, person: Person, extension: Extension) -> Json:
         """The request to let a live grant last longer; approved already when the role's maximum is not passed."""

@@ -18,8 +18,9 @@ from jit_agent import segment_file
 from jit_agent.chunk_format import Header
 from jit_agent.errors import AgentError, Malformed, SpoolUnavailable
 from jit_agent.fd_store import consumed
-from jit_agent.model import Admission, SessionEnded, SessionRejected, is_id
+from jit_agent.model import Admission, is_id
 from jit_agent.recording import Recording
+from jit_agent.report_model import SessionEnded, SessionRejected
 from jit_agent.scratch import Scratch
 from jit_agent.segment_file import is_of_this_boot
 from jit_agent.segments import FIRST, Segments

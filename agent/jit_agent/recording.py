@@ -19,7 +19,7 @@ from jit_agent.chunk_format import Header
 from jit_agent.committing import Committer
 from jit_agent.errors import AgentError, Malformed, SpoolUnavailable
 from jit_agent.intake import Intake
-from jit_agent.model import SessionEnded
+from jit_agent.report_model import SessionEnded
 from jit_agent.scanner import Scanner
 from jit_agent.scratch import Scratch
 from jit_agent.sealing import Sealer

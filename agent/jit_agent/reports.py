@@ -13,17 +13,9 @@ from typing import TypeVar
 from jit_agent import wire
 from jit_agent.changes import Bell
 from jit_agent.errors import SpoolUnavailable
-from jit_agent.model import (
-    Applied,
-    DropAsked,
-    Footprint,
-    Proof,
-    Refused,
-    SessionEnded,
-    SessionEvent,
-    SessionRejected,
-)
+from jit_agent.model import Proof
 from jit_agent.ports import Clock
+from jit_agent.report_model import Applied, DropAsked, Footprint, Refused, SessionEnded, SessionEvent, SessionRejected
 from jit_agent.spool import OUTCOME_KEPT_US, Outcome, Spool
 
 T = TypeVar("T")

@@ -15,8 +15,8 @@ from typing import Protocol
 from jit_agent import sudo_wire
 from jit_agent.cutting import Cut, Cutter
 from jit_agent.errors import Malformed
-from jit_agent.model import SessionEnded, SessionEvent, SessionRejected, SessionStarted, Subcommand
 from jit_agent.passwords import REMEMBERED, Watch
+from jit_agent.report_model import SessionEnded, SessionEvent, SessionRejected, SessionStarted, Subcommand
 from jit_agent.segment_file import CAPACITY
 from jit_agent.session_state import Progress, SessionState
 from jit_agent.sudo_frames import HEAD, INPUT, OUTPUT, PREFIX, Buffer, Kind, blank, parse_buffer

@@ -22,11 +22,11 @@ os.environ.setdefault(
 import grpc
 import grpc.aio
 
-from jit_agent import people_wire, wire
+from jit_agent import eligibility_wire, people_wire, wire
 from jit_agent.chunk_format import Encoding, Header
 from jit_agent.errors import AgentError, Malformed, ServerUnavailable
 from jit_agent.identity import Identity
-from jit_agent.model import Ask, Enrolled, Extension, NewRequest, Person, is_id
+from jit_agent.model import Ask, Enrolled, Extension, Login, NewRequest, Person, is_id
 from jit_agent.ports import Json
 from jit_protos.v1 import host_pb2, host_pb2_grpc, sessions_pb2
 
@@ -116,15 +116,27 @@ class ServerLink:
             raise ServerUnavailable("the server's answer to a renewal is empty")
         return answer.certificate, answer.ca
 
-    async def plan(self, person: Person, ask: Ask | None, role: str) -> Json:
-        request = host_pb2.PlanRequest(user=wire.local_user(person), role=role)
+    async def plan(self, who: Login, ask: Ask | None, role: str) -> Json:
+        login = people_wire.login_message(who.arrival)
+        request = host_pb2.PlanRequest(user=wire.local_user(who.person), role=role, login=login)
         if ask is not None:
             request.ask.CopyFrom(people_wire.ask_message(ask))
         return await self._call(self._stub.Plan(request, timeout=CALL_S), people_wire.plan_json)
 
     async def create_request(self, person: Person, new: NewRequest) -> Json:
         request = people_wire.create_message(person, new)
-        return await self._call(self._stub.CreateRequest(request, timeout=CALL_S), people_wire.request_json)
+        read = people_wire.draft_json if new.dry_run else people_wire.request_json
+        return await self._call(self._stub.CreateRequest(request, timeout=CALL_S), read)
+
+    async def list_my_eligibilities(self, person: Person) -> Json:
+        request = host_pb2.LocalListEligibilitiesRequest(user=wire.local_user(person))
+        return await self._call(
+            self._stub.ListMyEligibilities(request, timeout=CALL_S), eligibility_wire.eligibilities_json
+        )
+
+    async def renew(self, person: Person, role: str, reason: str) -> Json:
+        request = host_pb2.LocalRenewRequest(user=wire.local_user(person), role=role, reason=reason)
+        return await self._call(self._stub.RenewMyEligibility(request, timeout=CALL_S), eligibility_wire.renewal_json)
 
     async def extend_grant(self, person: Person, extension: Extension) -> Json:
         request = people_wire.extend_message(person, extension)

@@ -15,7 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jit_agent import __version__, desired, wire
-from jit_agent.changes import Bell
+from jit_agent.account_queries import AccountQueries
+from jit_agent.changes import Bell, forward
 from jit_agent.errors import AgentError, Malformed
 from jit_agent.link_state import LinkState
 from jit_agent.model import DesiredState, SessionOrder
@@ -137,6 +138,7 @@ class _Stream:
         self._to_send = Bell()
         self._flow = ReportFlow(reports, self._to_send)
         self._to_settle = Bell()
+        self._accounts = AccountQueries(self._to_send)
 
     async def run(self, enforcer_back: Bell) -> str:
         """Until the stream ends; says why, or raises `AgentError`."""
@@ -148,13 +150,14 @@ class _Stream:
                 self._send(call),
                 self._settle(enforcer_back),
                 self._flow.keep(),
-                _forward(self._reports.stored, self._to_send),
-                _forward(enforcer_back, self._to_settle),
+                forward(self._reports.stored, self._to_send),
+                forward(enforcer_back, self._to_settle),
                 self._end_when_the_host_changes(),
                 self._end_when_the_certificate_changes(),
             )
         finally:
             call.cancel()
+            await self._accounts.close()
 
     async def _receive(self, call: SessionCall) -> str:
         with failures_as_errors():
@@ -175,6 +178,8 @@ class _Stream:
                 self._flow.hear(message.kept.sequence)
             case "orders":
                 self._ordered(wire.parse_orders(message.orders))
+            case "account":
+                self._accounts.ask(wire.parse_account_query(message.account))
             case "time":
                 self._state.skew_us = self._clock.now_us() - wire.parse_server_time(message.time)
             case _:
@@ -195,7 +200,7 @@ class _Stream:
             return await self._send_what_comes(call)
 
     async def _send_what_comes(self, call: SessionCall) -> str:
-        """Reports as they are stored, each settled state after its reports, and heartbeats; never returns."""
+        """Answers, reports as they are stored, each settled state after its reports, and heartbeats; never returns."""
         told = None
         loop = asyncio.get_running_loop()
         heartbeat_at = loop.time() + HEARTBEAT_S
@@ -203,6 +208,8 @@ class _Stream:
             seen = self._to_send.count
             # Read before the reports are: what a settled state reported is sent before it is called settled.
             settled = self._settled
+            for number, person in self._accounts.answers():
+                await call.write(wire.account_message(number, person))
             async with aclosing(self._flow.unsent()) as reports:
                 async for sequence, encoded in reports:
                     await call.write(wire.report_message(sequence, encoded))
@@ -277,15 +284,6 @@ class _Stream:
 def _boot_id() -> str:
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         return file.read().strip()
-
-
-async def _forward(source: Bell, target: Bell) -> str:
-    seen = source.count
-    while True:
-        await source.wait_beyond(seen, timeout_s=IDLE_S)
-        if source.count > seen:
-            seen = source.count
-            target.ring()
 
 
 async def _first_to_end(*works: Coroutine[Any, Any, str]) -> str:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 from jit_agent.changes import Bell
 from jit_agent.errors import AgentError
-from jit_agent.model import SessionFrozen, SessionOrder
+from jit_agent.model import SessionOrder
 from jit_agent.ports import Clock, Enforcer
 from jit_agent.recording import Recording
+from jit_agent.report_model import SessionFrozen
 from jit_agent.reports import Reports
 from jit_agent.text import safe
 

@@ -16,9 +16,10 @@ from collections.abc import Callable
 from jit_agent import enforcer_wire, sudo_wire
 from jit_agent.connections import BACKLOG
 from jit_agent.errors import AgentError, EnforcerRefused, Malformed, SpoolUnavailable
-from jit_agent.model import Admission, SessionRejected, SessionWaiting, new_session_id
+from jit_agent.model import Admission, new_session_id
 from jit_agent.ports import Enforcer
 from jit_agent.recorder import AGENT_STOPPED, Recorder
+from jit_agent.report_model import SessionRejected, SessionWaiting
 from jit_agent.reports import Reports
 from jit_agent.segments import Segments
 from jit_agent.session_orders import waiting_message

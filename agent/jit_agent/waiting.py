@@ -65,7 +65,9 @@ async def _line(request: Json | None, live: Live) -> Json | None:
     if request is None:
         return None
     in_force = False
-    if request["state"] == "approved" and request["grant"] is not None and not _hopeless(request):
+    if request["batch"]:
+        in_force = _in_force_everywhere(request)
+    elif request["state"] == "approved" and request["grant"] is not None and not _hopeless(request):
         try:
             in_force = _in_force(request, await live())
         except EnforcerUnavailable:
@@ -80,8 +82,22 @@ def _in_force(request: Json, live: Sequence[LiveGrant]) -> bool:
     return any(grant.grant_id == request["grant"]["grant_id"] and grant.until >= promised for grant in live)
 
 
+def _in_force_everywhere(request: Json) -> bool:
+    """Of a request for several hosts it is the hosts' word to the server, for each that has not come to nothing."""
+    under_way = [host for host in request["batch"] if not _over(host)]
+    return bool(under_way) and all(host["grant_state"] == "active" for host in under_way)
+
+
+def _over(host: Json) -> bool:
+    if not host["request_id"]:
+        return True
+    return host["state"] in _HOPELESS_REQUEST or host["grant_state"] in _HOPELESS_GRANT
+
+
 def _hopeless(request: Json) -> bool:
     """It is not in force and never will be."""
+    if request["batch"]:
+        return all(_over(host) for host in request["batch"])
     grant = request["grant"]
     return request["state"] in _HOPELESS_REQUEST or (grant is not None and grant["state"] in _HOPELESS_GRANT)
 

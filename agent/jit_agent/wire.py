@@ -10,30 +10,25 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from jit_agent.errors import Malformed
-from jit_agent.model import (
+from jit_agent.model import AccountQuery, DesiredState, Enrolled, Person, Proof, SessionOrder, SignedGrant, is_id
+from jit_agent.report_model import (
     Applied,
-    DesiredState,
     DropAsked,
-    Enrolled,
     Footprint,
-    Person,
-    Proof,
     Refused,
     ReportBody,
     SessionEnded,
     SessionFrozen,
-    SessionOrder,
     SessionRejected,
     SessionStarted,
     SessionWaiting,
-    SignedGrant,
     Subcommand,
-    is_id,
 )
 from jit_agent.text import safe
 from jit_protos.v1 import host_pb2
 
 MAX_ENVELOPE = 32_768
+MAX_ACCOUNT = 256
 MAX_FOOTPRINT = 200_000
 """Bytes of changes in one report; the message around it may have 256 KiB."""
 
@@ -171,6 +166,17 @@ def settled_message(generation: int) -> host_pb2.HostMessage:
 
 def heartbeat_message(now: int) -> host_pb2.HostMessage:
     return host_pb2.HostMessage(heartbeat=host_pb2.Heartbeat(now=now))
+
+
+def account_message(number: int, person: Person | None) -> host_pb2.HostMessage:
+    answer = host_pb2.AccountAnswer(query=number, user=None if person is None else local_user(person))
+    return host_pb2.HostMessage(account=answer)
+
+
+def parse_account_query(message: host_pb2.AccountQuery) -> AccountQuery:
+    if not 1 <= len(message.account) <= MAX_ACCOUNT or "\0" in message.account:
+        raise Malformed("the server asks for what is no account")
+    return AccountQuery(message.query, message.account)
 
 
 def parse_desired(message: host_pb2.DesiredState) -> DesiredState:

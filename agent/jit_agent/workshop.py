@@ -12,8 +12,8 @@ from typing import Any, ParamSpec, TypeVar
 from jit_agent.chunks import Chunks
 from jit_agent.errors import SpoolUnavailable
 from jit_agent.fd_store import FdStore
-from jit_agent.model import SessionEnded, SessionEvent
 from jit_agent.ports import Enforcer
+from jit_agent.report_model import SessionEnded, SessionEvent
 from jit_agent.reports import Reports
 from jit_agent.room import Room
 from jit_agent.segments import Segments

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from jit_cli.batch import BatchHost, asked
 from jit_cli.fields import Fields
 from jit_cli.grants import Live
 
@@ -30,6 +31,22 @@ class Choice:
     approvers: tuple[str, ...]
     commands: tuple[str, ...]
     run_as_users: tuple[str, ...]
+    # When the right to it ends by itself, µs UTC; zero: it does not.
+    until: int
+    # Mine without approval, reason and code.
+    active: bool
+    # Its grants are for one sudo.
+    once: bool
+    max_hosts: int
+    # Under which conditions, a line each.
+    when: tuple[str, ...]
+    # A code was proved so short ago that none has to be given.
+    mfa_fresh: bool
+
+    @property
+    def code(self) -> bool:
+        """Whether a code has to be given now."""
+        return self.mfa and not self.mfa_fresh
 
     @classmethod
     def read(cls, fields: Fields) -> Choice:
@@ -45,6 +62,12 @@ class Choice:
             approvers=fields.texts("approvers"),
             commands=fields.texts("commands"),
             run_as_users=fields.texts("run_as_users"),
+            until=fields.number("until"),
+            active=fields.flag("active"),
+            once=fields.flag("once"),
+            max_hosts=fields.number("max_hosts"),
+            when=fields.texts("when"),
+            mfa_fresh=fields.flag("mfa_fresh"),
         )
 
 
@@ -67,6 +90,10 @@ class Decision:
     approved: bool
     reason: str
     at: int
+
+    @classmethod
+    def read(cls, fields: Fields) -> Decision:
+        return cls(fields.text("by"), fields.flag("approved"), fields.text("reason"), fields.number("at"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +161,9 @@ class Request:
     # Of an undecided extension: the end it asks for, and the role's maximum if that passes it.
     extends_to: int
     past_max_s: int
+    # Those that were asked for as one have the same; empty: it stands alone.
+    batch_id: str
+    batch: tuple[BatchHost, ...]
 
     @classmethod
     def read(cls, fields: Fields) -> Request:
@@ -151,10 +181,7 @@ class Request:
             lapses_at=fields.number("lapses_at"),
             approvals_needed=fields.number("approvals_needed"),
             approvers=fields.texts("approvers"),
-            decisions=tuple(
-                Decision(one.text("by"), one.flag("approved"), one.text("reason"), one.number("at"))
-                for one in fields.objects("decisions")
-            ),
+            decisions=tuple(map(Decision.read, fields.objects("decisions"))),
             grant=None if grant is None else Grant.read(grant),
             once=fields.flag("once"),
             this_session=fields.flag("this_session"),
@@ -162,11 +189,19 @@ class Request:
             extends=fields.text("extends"),
             extends_to=fields.number("extends_to"),
             past_max_s=fields.number("past_max_s"),
+            batch_id=fields.text("batch_id"),
+            batch=tuple(map(BatchHost.read, fields.objects("batch"))),
         )
 
     @property
     def approved_by(self) -> tuple[str, ...]:
         return tuple(decision.by for decision in self.decisions if decision.approved)
+
+    @property
+    def where(self) -> str:
+        """The host, or how many there are."""
+        count = len(asked(self.batch))
+        return self.host if count <= 1 else f"{count} hosts"
 
     @property
     def scheduled(self) -> bool:
@@ -175,14 +210,18 @@ class Request:
 
     @property
     def under_way(self) -> bool:
-        """Pending, or approved and not yet confirmed by the host."""
+        """Pending, or approved and not yet confirmed by the host; of several hosts, by one of them."""
+        if self.batch:
+            return any(one.under_way for one in self.batch)
         if self.state == "approved":
             return self.grant is None or self.grant.state in {"issued", "scheduled"}
         return self.state == "pending"
 
     @property
     def may_still_start(self) -> bool:
-        """Under way, or in force on its host."""
+        """Under way, or in force on its host; of several hosts, on one of them."""
+        if self.batch:
+            return any(one.under_way or one.in_force for one in self.batch)
         return self.under_way or (self.grant is not None and self.grant.state == "active")
 
 

@@ -7,8 +7,8 @@ the question for the code is a denial.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from jit_cli import agent_client, duration
@@ -51,11 +51,14 @@ def send(plan: Plan, ask: Ask, parsed: Parsed, *, starts_at: int = 0) -> Request
         choice = _choose(plan, parsed, terminal)
         answers = Answers.given(parsed)
         refuse_too_long(choice, parsed, answers)
+        if parsed.given("dry-run"):
+            # A code is never tried in vain: it counts once.
+            choice = replace(choice, mfa=False)
 
-        def submit() -> Request:
-            return _submit(choice, ask, answers, parsed, starts_at)
+        def submit_it() -> Request:
+            return submit(choice.role, ask, answers, parsed, starts_at=starts_at)
 
-        return complete(choice, answers, parsed, terminal, submit, mfa_enrolled=plan.mfa_enrolled)
+        return complete(choice, answers, parsed, terminal, submit_it, mfa_enrolled=plan.mfa_enrolled)
 
     return with_terminal(parsed, work)
 
@@ -85,14 +88,14 @@ def complete(
     mfa_enrolled: bool,
 ) -> Request:
     """Ask for what the role wants and `answers` lacks, and submit; a wrong code may be typed again, twice."""
-    if choice.mfa and not mfa_enrolled:
+    if choice.code and not mfa_enrolled:
         raise Failure(
             "unauthenticated",
             f"{choice.role} needs a one-time code, and you have no second factor yet",
             "ask an administrator for an enrolment token, then run `jit mfa enroll`",
         )
     _fill(choice, answers, terminal)
-    asked_for_code = choice.mfa and not parsed.given("otp")
+    asked_for_code = choice.code and not parsed.given("otp")
     codes = 1
     while True:
         try:
@@ -121,7 +124,7 @@ def lacking(choice: Choice, answers: Answers) -> list[str]:
         for flag, needed in (
             ("-m REASON", choice.reason and not answers.reason),
             ("-t TICKET", choice.ticket and not answers.ticket),
-            ("--otp CODE", choice.mfa and not answers.otp),
+            ("--otp CODE", choice.code and not answers.otp),
         )
         if needed
     ]
@@ -156,7 +159,7 @@ def _fill(choice: Choice, answers: Answers, terminal: Terminal | None) -> None:
         answers.reason = _required(terminal.ask("Reason"), "reason", "-m REASON")
     if choice.ticket and not answers.ticket:
         answers.ticket = _required(terminal.ask("Ticket"), "ticket", "-t TICKET")
-    if choice.mfa and not answers.otp:
+    if choice.code and not answers.otp:
         answers.otp = _ask_code(terminal)
 
 
@@ -178,15 +181,20 @@ def _code(text: str) -> str:
     return "".join(text.split())
 
 
-def _submit(choice: Choice, ask: Ask, answers: Answers, parsed: Parsed, starts_at: int) -> Request:
+def submit(
+    role: str, ask: Ask, answers: Answers, parsed: Parsed, *, starts_at: int, hosts: Sequence[str] = ()
+) -> Request:
+    """Send it as the command line says; no hosts: for this one."""
     return post(
         "request",
         answers,
-        role=choice.role,
+        role=role,
         ask=ask,
         once=parsed.given("once"),
         this_session=parsed.given("this-session"),
         starts_at=starts_at,
+        hosts=list(hosts),
+        dry_run=parsed.given("dry-run"),
     )
 
 

@@ -33,5 +33,5 @@ def run(parsed: Parsed) -> int:
     elif wanted_format == "name":
         out(request.request_id)
     else:
-        out(f"{request.request_id} ({request.role} on {request.host}) is cancelled")
+        out(f"{request.request_id} ({request.role} on {request.where}) is cancelled")
     return 0

@@ -52,6 +52,9 @@ class Fields:
     def is_text(self, name: str) -> bool:
         return isinstance(self._untrusted.get(name), str)
 
+    def is_object(self, name: str) -> bool:
+        return isinstance(self._untrusted.get(name), dict)
+
     def is_null(self, name: str) -> bool:
         return self._untrusted.get(name) is None
 

@@ -53,11 +53,18 @@ def _commands(fields: Fields) -> tuple[str, ...]:
     """`"ALL"`, or SPEC 2.3's list, as the lines a person would type."""
     if fields.is_text("commands"):
         return (fields.text("commands"),)
-    return tuple(
-        # `args` null: any arguments.
-        f"{command.text('path')} …" if command.is_null("args") else join([command.text("path"), *command.texts("args")])
-        for command in fields.objects("commands")
-    )
+    return tuple(_command(one) for one in fields.objects("commands"))
+
+
+def _command(fields: Fields) -> str:
+    path, digest = fields.text("path"), fields.text("sha256")
+    if fields.is_null("args"):  # any arguments
+        line = f"{path} …"
+    elif fields.is_object("args"):
+        line = f"{path} {fields.object('args').text('regex')}"
+    else:
+        line = join([path, *fields.texts("args")])
+    return f"sha256:{digest} {line}" if digest else line
 
 
 @dataclass(frozen=True, slots=True)

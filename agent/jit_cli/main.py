@@ -24,6 +24,8 @@ VERBS = {
     "request": ("request", "ask for a role before it is needed"),
     "status": ("status", "what I may do now, and what I have asked for"),
     "ls": ("listing", "what I may ask for on this host"),
+    "can-i": ("can_i", "whether a command would go through, or may be asked for"),
+    "renew": ("renew", "ask that I may ask for a role longer"),
     "extend": ("extend", "let a grant in force last longer"),
     "drop": ("drop", "give back a grant before its time is up"),
     "cancel": ("cancel", "take back a request nobody has decided yet"),

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
 
 class Option:
-    """One option.  `value` names its argument in the help, empty for a switch; `refused` says why it is not taken."""
+    """One option.  `value` names its argument in the help, empty for a switch; `refused` says why it is not taken.
 
-    __slots__ = ("long", "meaning", "optional_value", "refused", "short", "value")
+    Given more than once, the last value counts; those of one that is `repeatable` are joined with commas.
+    """
+
+    __slots__ = ("long", "meaning", "optional_value", "refused", "repeatable", "short", "value")
 
     def __init__(
         self,
@@ -27,6 +30,7 @@ class Option:
         *,
         refused: str = "",
         optional_value: bool = False,
+        repeatable: bool = False,
     ) -> None:
         self.short = short
         self.long = long
@@ -34,6 +38,7 @@ class Option:
         self.meaning = meaning
         self.refused = refused
         self.optional_value = optional_value
+        self.repeatable = repeatable
 
     @property
     def written(self) -> str:
@@ -46,11 +51,11 @@ class Option:
 class Verb:
     """What a verb takes, and what its help says.
 
-    `like_sudo`: the first word that is not an option ends the options, and every
-    failure before the command starts is status 1 (SPEC 4.3).
+    `takes_command`: the first word that is not an option ends the options.  `like_sudo`: that too, and every failure
+    before the command starts is status 1 (SPEC 4.3).
     """
 
-    __slots__ = ("examples", "like_sudo", "name", "notes", "options", "summary", "usage")
+    __slots__ = ("examples", "like_sudo", "name", "notes", "options", "summary", "takes_command", "usage")
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class Verb:
         examples: Sequence[tuple[str, str]],
         options: Sequence[Option] = (),
         notes: str = "",
+        takes_command: bool = False,
         like_sudo: bool = False,
     ) -> None:
         self.name = name
@@ -69,6 +75,7 @@ class Verb:
         self.examples = examples
         self.options = (*options, HELP)
         self.notes = notes
+        self.takes_command = takes_command or like_sudo
         self.like_sudo = like_sudo
 
 
@@ -120,7 +127,7 @@ def parse(verb: Verb, words: Sequence[str], parsed: Parsed) -> None:
             _long(verb, parsed, word[2:], queue)
         elif word.startswith("-") and word != "-":
             _short(verb, parsed, word[1:], queue)
-        elif verb.like_sudo:
+        elif verb.takes_command:
             parsed.words = [word, *queue]
             break
         else:
@@ -157,7 +164,10 @@ def _take(verb: Verb, parsed: Parsed, option: Option, value: str | None, queue: 
         if not queue:
             raise usage(f"{option.written} needs a value ({option.value})", _see(verb))
         value = queue.pop(0)
-    parsed.values[option.long or option.short] = value or ""
+    name = option.long or option.short
+    if option.repeatable and parsed.given(name):
+        value = f"{parsed.text(name)},{value}"
+    parsed.values[name] = value or ""
 
 
 def _see(verb: Verb) -> str:

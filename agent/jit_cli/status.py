@@ -163,7 +163,8 @@ def _thing(request: Request) -> str:
 def _wait(lives: tuple[Live, ...], requests: tuple[Request, ...], wanted: str) -> int:
     from jit_cli import wait
 
-    under_way = [request for request in requests if request.under_way]
+    # Those for several hosts that were asked for as one are one.
+    under_way = list({one.batch_id or one.request_id: one for one in requests if one.under_way}.values())
     if len(under_way) > 1:
         raise usage(f"several requests are under way: {', '.join(one.request_id for one in under_way)}", "name one")
     if under_way:

@@ -93,6 +93,8 @@ def request_block(request: Request) -> None:
         verdict = "yes" if decision.approved else "no"
         why = f': "{decision.reason}"' if decision.reason else ""
         row("Decided", f"{decision.by} said {verdict}{why}, {duration.since(decision.at)}")
+    for one in request.batch:
+        row(one.host, f"{one.standing}{f': {one.why}' if one.why else ''}")
     if request.grant is not None:
         for line in request.grant.leftovers:
             row("Left behind", line)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 
-from jit_cli import agent_client, duration
+from jit_cli import agent_client, batch, duration
 from jit_cli.agent_client import AgentGone
 from jit_cli.answers import Request
 from jit_cli.errors import Failure, Interrupted
@@ -32,6 +32,8 @@ def until_in_force(
 ) -> Request:
     """Return the request once its grant is in force here; of an extension, once the grant has the new end.
 
+    Of one for several hosts: once each of them has it in force or never will, and one has.
+
     `come_back` is the command that takes up the wait again.  Not `patient`: only
     as long as machines need.  `scheduled_will_do`: also once it is approved for a
     time to come.  `announce`: say what was waited for.  Raises `Failure` when it
@@ -53,7 +55,8 @@ def until_in_force(
                         if request.state == "approved" and _promised(request) < promised:
                             raise _taken_back(request)
                         progress.show(request)
-                        if fields.flag("in_force") or (scheduled_will_do and request.scheduled):
+                        settled = request.batch and request.may_still_start and not request.under_way
+                        if fields.flag("in_force") or settled or (scheduled_will_do and request.scheduled):
                             progress.end(request, announce=announce)
                             return request
                     if not request.may_still_start:
@@ -122,7 +125,7 @@ def _way_out(request: Request) -> str:
 
 def refusal(request: Request) -> Failure:
     """Why a request will never be in force: who said no, or what happened."""
-    where = f"{request.role} on {request.host}{', extension' if request.extends else ''}"
+    where = f"{request.role} on {request.where}{', extension' if request.extends else ''}"
     number = request.request_id
     if request.state == "denied":
         no = next((decision for decision in request.decisions if not decision.approved), None)
@@ -168,7 +171,7 @@ class _Progress:
     def _header(self, request: Request) -> None:
         """Who can say yes, since when it is asked, and how to leave."""
         need = request.approvals_needed
-        say(f"{request.request_id}: {request.role} on {request.host} for {how_long(request)}")
+        say(f"{request.request_id}: {request.role} on {request.where} for {how_long(request)}")
         if request.starts_at:
             say(f"  starting at {duration.in_full(request.starts_at)}")
         say(f"  {any_of(request.approvers)} can approve ({plural(need, 'approval')} needed)")
@@ -200,7 +203,9 @@ class _Progress:
         if request.grant is None or not announce:
             return
         ends = duration.until(request.grant.not_after)
-        if request.extends:
+        if request.batch:
+            news = f"{request.role} is {batch.progress(request.batch)} until {ends}"
+        elif request.extends:
             news = f"{request.role} on {request.host} now ends at {ends}"
         elif request.scheduled:
             news = f"{request.role} starts at {duration.in_full(request.grant.not_before)}"
@@ -218,8 +223,11 @@ class _Progress:
         elif self._request.scheduled and self._request.grant is not None:
             what = f"approved; starts at {duration.until(self._request.grant.not_before)}"
         else:
-            what = f"approved; being put in force on {self._request.host}"
+            what = f"approved; {batch.progress(self._request.batch) if self._request.batch else self._coming()}"
         redraw(f"{self._frames[self._frame]} {what} · {waited} · Ctrl-C keeps the request")
+
+    def _coming(self) -> str:
+        return f"being put in force on {self._request.host}"
 
     def clear(self) -> None:
         if self._moves:

@@ -55,6 +55,8 @@ def check(grant: Grant) -> RunAs:
     target = None if run_as.startswith("#") else user_id(run_as)
     if target is None:
         raise Unsafe(f"{grant.grant}: this host has no account {run_as!r} to run as")
+    if target == 0 and run_as != "root":
+        raise Unsafe(f"{grant.grant}: {run_as!r} is root by another name here, which nobody approved")
     if not group:
         return RunAs(target, None)
     gid = None if group.startswith("#") else group_id(group)

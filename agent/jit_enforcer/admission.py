@@ -125,6 +125,8 @@ def _check_standing(host: Host, sudo: processes.Sudo, ask: sudoargs.Ask, live: l
         raise NotAdmitted("no live grant covers this command, and this host has standing_sudo = refuse")
     if any(gate.could_match(ask, entry.grant) for entry in live):
         raise NotAdmitted("a live grant allows this command, but not in this way")
+    if any(entry.grant.environment for entry in live):
+        raise NotAdmitted("a live grant passes variables of yours, which this host's own rules may not: end it first")
     if any(_read_rule_of(host, sudo, entry) for entry in host.ledger.entries.values()):
         raise NotAdmitted("a grant ended while this sudo started: run it again")
     try:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from jit_enforcer import accounts
 from jit_enforcer.errors import NotAdmitted
-from jit_enforcer.grant import RECORDINGS, Command, Grant
+from jit_enforcer.grant import RECORDINGS, Grant
+from jit_enforcer.permitted import Command
 from jit_enforcer.sudoargs import Ask
 
 
@@ -51,8 +52,7 @@ def _covers(grant: Grant, ask: Ask, process: Path) -> bool:
     if ask.shell or ask.login:
         return False
     return any(
-        command.args in (None, ask.argv[1:]) and _same_program(command, ask.argv[0], process)
-        for command in grant.commands
+        command.takes(ask.argv[1:]) and _same_program(command, ask.argv[0], process) for command in grant.commands
     )
 
 

@@ -3,21 +3,20 @@
 Nothing here asks the host whether the grant may live; see `verify`, `ceiling` and `accounts`.
 """
 
-import posixpath
 import re
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from jit_enforcer import strictjson
+from jit_enforcer import permitted, strictjson
 from jit_enforcer.errors import Malformed
+from jit_enforcer.permitted import Command
 
 GRANT_ID: Final = re.compile(r"gnt-[0-9a-hjkmnp-tv-z]{16}")
 SESSION_ID: Final = re.compile(r"ses-[0-9a-hjkmnp-tv-z]{16}")
 HOST_ID: Final = re.compile(r"hst-[0-9a-hjkmnp-tv-z]{16}")
 BOOT_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-# Bytes of a path that mean nothing to sudoers, fnmatch or a terminal.
-_PATH: Final = re.compile(r"(/[A-Za-z0-9._+@%~-]+)+")
-_ARGUMENT: Final = re.compile(r"[!-~]{1,4096}")
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_MOST_VARIABLES: Final = 64
 RECORDINGS: Final = ("none", "events", "output", "input")
 # Year 9999: the last NOTAFTER sudo can write.
 _LAST_US: Final = 253_402_300_799_000_000
@@ -27,19 +26,12 @@ _LONGEST_WATCH_S: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """`args` None: any arguments; else exactly these."""
-
-    path: str
-    args: tuple[str, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
 class Grant:
     """Times are µs UTC; `remaining_s` counts from signing.  `record` is one of `RECORDINGS`, laxest first.
 
     `until` later than `not_after`: a lease, to be signed anew while the server is heard (SPEC 2.6).  `session`: the
-    audit session sudo must come from; 0 is any.  `watch_s` 0: nobody needs to watch.
+    audit session sudo must come from; 0 is any.  `watch_s` 0: nobody needs to watch.  `directory` empty: where the
+    person is.  `environment`: variables of the person's that commands see beside those sudo always passes.
     """
 
     grant: str
@@ -51,6 +43,8 @@ class Grant:
     run_as_user: str
     run_as_group: str
     commands: tuple[Command, ...] | Literal["ALL"]
+    directory: str
+    environment: tuple[str, ...]
     shell: bool
     record: str
     required: bool
@@ -89,32 +83,26 @@ def _matching(key: str, value: object, pattern: re.Pattern[str]) -> str:
     return value
 
 
-def _command(value: object) -> Command:
-    match value:
-        case {"path": str(path), "args": None | [*_] as args, **rest} if not rest:
-            pass
-        case _:
-            raise Malformed("grant with a bad command")
-    if not _PATH.fullmatch(path) or posixpath.normpath(path) != path or len(path) > 4096:
-        raise Malformed("grant with a command path that cannot be written safely")
-    if posixpath.basename(path) == "sudoedit":
-        raise Malformed("grant for sudoedit, which is not supported")
-    if args is None:
-        return Command(path, None)
-    for argument in args:
-        if not isinstance(argument, str) or not _ARGUMENT.fullmatch(argument):
-            raise Malformed("grant with a command argument that cannot be written safely")
-    if args == ['""']:
-        raise Malformed('grant with the argument "", which sudoers reads as no argument')
-    return Command(path, tuple(args))
-
-
 def _commands(value: object) -> tuple[Command, ...] | Literal["ALL"]:
     if value == "ALL":
         return "ALL"
     if not isinstance(value, list) or not 1 <= len(value) <= 200:
         raise Malformed("grant with bad commands")
-    return tuple(_command(one) for one in value)
+    return tuple(permitted.parse(one) for one in value)
+
+
+def _directory(value: object) -> str:
+    return permitted.path("directory", value) if value and isinstance(value, str) else _text("directory", value, 0, 0)
+
+
+def _environment(value: object) -> tuple[str, ...]:
+    """Names in the one order, each once, none of which sudoers reads as a wildcard or a value."""
+    if not isinstance(value, list) or len(value) > _MOST_VARIABLES:
+        raise Malformed("grant with a bad environment")
+    names = tuple(_matching("environment", name, _VARIABLE) for name in value)
+    if list(names) != sorted(set(names)):
+        raise Malformed("grant with a bad environment")
+    return names
 
 
 def parse(untrusted: bytes) -> Grant:
@@ -139,6 +127,8 @@ def parse(untrusted: bytes) -> Grant:
         run_as_user=_text("run_as_user", fields["run_as_user"], 1, 256),
         run_as_group=_text("run_as_group", fields["run_as_group"], 0, 256),
         commands=commands,
+        directory=_directory(fields["directory"]),
+        environment=_environment(fields["environment"]),
         shell=shell,
         record=record,
         required=_boolean("required", fields["required"]),

@@ -5,13 +5,19 @@ come last and nothing may loosen what we set.
 """
 
 import json
+import re
 from collections.abc import Sequence, Set
-from typing import Any
+from typing import Any, Final
 
 from jit_enforcer import programs, strictjson, sudoersfiles
 from jit_enforcer.errors import Denied, Unsafe, Unsuitable
 from jit_enforcer.paths import Paths
 from jit_enforcer.sudoers import STRICT, guarded
+
+# cvtsudoers below 1.9.16 forgets the braces around these two, which is no JSON.
+_BARE: Final = re.compile(rb'^(\s*)("(?:runcwd|runchroot)": "(?:[^"\\]|\\.)*")(,?)$', re.MULTILINE)
+# How an option of a list is written that adds or takes away.
+_SIGNS: Final = {"list_assign": "", "list_add": "+", "list_remove": "-"}
 
 
 class _Added(Unsuitable):
@@ -84,7 +90,7 @@ def _parse(file: str, text: str = "") -> dict[str, Any]:
     """cvtsudoers' JSON with each list of options merged into one object; the file `-` is the text."""
     try:
         said = programs.run(programs.CVTSUDOERS, "-f", "json", file, given=text.encode())
-        tree = strictjson.parse_object(said or b"{}")
+        tree = strictjson.parse_object(_BARE.sub(rb"\1{\2}\3", said) or b"{}")
     except Unsafe:
         raise
     except Denied as e:
@@ -105,5 +111,5 @@ def _merged(options: list[dict[str, Any]]) -> dict[str, Any]:
                 if value != "list_assign" and (ours := STRICT.keys() & option.keys()):
                     raise _Added(*ours)
                 continue
-            merged[name] = value
+            merged[name + _SIGNS[option.get("operation", "list_assign")]] = value
     return merged

@@ -1,4 +1,4 @@
-"""What is kept of a person's sessions: the strictest that one of their live grants asks for (SPEC 3.2, 8.1)."""
+"""What applies to a person as a whole: the strictest of all their live grants (S1, SPEC 3.2, 8.1, 9.3)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,3 +25,9 @@ def strictest(grants: Iterable[Grant]) -> Recording:
         subcommands=any(grant.subcommands for grant in known),
         watch_s=min((grant.watch_s for grant in known if grant.watch_s), default=0),
     )
+
+
+def environment(grants: Iterable[Grant]) -> tuple[str, ...]:
+    """The variables that each of the grants lets through, in order."""
+    allowed = [set(grant.environment) for grant in grants]
+    return tuple(sorted(set.intersection(*allowed))) if allowed else ()

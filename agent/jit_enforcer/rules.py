@@ -14,7 +14,7 @@ from jit_enforcer.errors import Unsafe
 from jit_enforcer.grant import Grant
 from jit_enforcer.ledger import Entry
 from jit_enforcer.paths import Paths
-from jit_enforcer.recording import strictest
+from jit_enforcer.recording import environment, strictest
 
 _SESSION_ENV: Final = "XDG_SESSION_CLASS=none\n"
 
@@ -129,8 +129,9 @@ def _is_for_anything(grant: Grant) -> bool:
 
 def _defaults(uid: int, live: Sequence[Entry]) -> tuple[str, dict[str, Any]]:
     """The Defaults that the live grants of a user need, and what sudo must read in them."""
-    recording = strictest(entry.grant for entry in live if entry.grant.uid == uid)
-    return sudoers.defaults(uid, recording), sudoers.expected_defaults(uid, recording)
+    grants = [entry.grant for entry in live if entry.grant.uid == uid]
+    needed = strictest(grants), environment(grants)
+    return sudoers.defaults(uid, *needed), sudoers.expected_defaults(uid, *needed)
 
 
 def _content(path: Path) -> str | None:

@@ -3,7 +3,7 @@
 
 _jit_names() {
   local -a names
-  names=(${(f)"$(jit $1 -o name 2>/dev/null)"})
+  names=(${(f)"$(jit ${=1} -o name 2>/dev/null)"})
   compadd -- ${(M)names:#$2*}
 }
 
@@ -15,6 +15,8 @@ _jit() {
     'request:ask for a role before it is needed'
     'status:what I may do now, and what I have asked for'
     'ls:what I may ask for on this host'
+    'can-i:whether a command would go through, or may be asked for'
+    'renew:ask that I may ask for a role longer'
     'extend:let a grant in force last longer'
     'drop:give back a grant before its time is up'
     'cancel:take back a request nobody has decided yet'
@@ -62,7 +64,21 @@ _jit() {
       ;;
     request)
       _arguments -s $account $asking $narrowing $output '--at=[start then]:time (14:00, +2h): ' \
+        '*--hosts=[on these hosts]:selection (tier=web,env!=prod): ' '--dry-run[ask for nothing, only check]' \
         ':role: _jit_names ls ""' '*::command: _normal'
+      ;;
+    can-i)
+      _arguments -s -S -A '-*' $account $output \
+        '(-i --login)'{-i,--login}'[a login shell]' \
+        '(-s --shell)'{-s,--shell}'[a shell]' \
+        '(-r --role)'{-r,--role=}'[by this role]:role: _jit_names ls ""' \
+        '(-)1: :_command_names -e' \
+        '*::arguments: _normal'
+      ;;
+    renew)
+      _arguments -s '(-m --reason)'{-m,--reason=}'[why you still need it]:reason: ' \
+        '(-n --non-interactive)'{-n,--non-interactive}'[never ask anything]' $output \
+        ':role: _jit_names "ls --all" ""'
       ;;
     extend) _arguments -s $asking $output ':grant: _jit_names status gnt-' ;;
     status)
@@ -74,7 +90,8 @@ _jit() {
     cancel) _arguments $output ':request: _jit_names status req-' ;;
     log) _arguments -s '(-n --number)'{-n,--number=}'[so many sessions]:number: ' $output ':session: _jit_names log ""' ;;
     mfa) _arguments ':what:(enroll)' '--token=[the one-time token]:token: ' '--otp=[a one-time code]:code: ' ;;
-    ls | doctor) _arguments $output ;;
+    ls) _arguments -s '(-a --all)'{-a,--all}'[my roles on all hosts]' $output ;;
+    doctor) _arguments $output ;;
     completion) _arguments ':shell:(bash zsh fish)' ;;
     help) _describe verb verbs ;;
   esac

@@ -67,8 +67,13 @@ SERVER = Package(
     code=("jit_server", "jit_ctl"),
     launchers={"usr/sbin/jit-server": "jit_server.main:main", "usr/bin/jitctl": "jit_ctl.main:main"},
     stdlib_programs={},
-    files={"packaging/etc/server.toml": "usr/share/doc/jit-server/examples/server.toml"},
-    man_pages=("jitctl.1", "jit-server.8"),
+    files={
+        "packaging/etc/server.toml": "usr/share/doc/jit-server/examples/server.toml",
+        "packaging/examples/policy.yaml": "usr/share/doc/jit-server/examples/policy.yaml",
+        # Where editors find it that check policy files while they are written.
+        "server/jit_ctl/policy.schema.json": "usr/share/jit/policy.schema.json",
+    },
+    man_pages=("jitctl.1", "jit-policy.5", "jit-server.8"),
     self_completing=("jitctl",),
 )
 

@@ -1,6 +1,6 @@
 """The server as one object: each method is one call, values in and out.
 
-With `access` the only module that knows the service stubs.  Every method
+With `access` and `policy_client` the only module that knows the service stubs.  Every method
 raises `CtlError`; see `channel` for the codes.
 """
 
@@ -21,6 +21,7 @@ from jit_protos.v1.sessions_pb2_grpc import SessionServiceStub
 
 from . import channel, model, session_model, session_wire, state, times, wire
 from .errors import CtlError
+from .policy_client import PolicyClient
 
 Answer = TypeVar("Answer")
 
@@ -36,6 +37,7 @@ class Server:
         self._admin = AdminServiceStub(connection)
         self._audit = AuditServiceStub(connection)
         self._sessions = SessionServiceStub(connection)
+        self.policy = PolicyClient(name, connection, timeout)
 
     @classmethod
     def of_session(cls, timeout: float) -> Self:
@@ -197,8 +199,8 @@ class Server:
         answer = self._call(lambda: self._admin.ListUsers(admin_pb2.ListUsersRequest(), timeout=self._timeout))
         return [wire.user(message) for message in answer.users]
 
-    def create_user(self, name: str, account: str, duties: Sequence[str]) -> model.UserWithToken:
-        order = admin_pb2.CreateUserRequest(name=name, account=account, duties=duties)
+    def create_user(self, name: str, account: str, duties: Sequence[str], *, service: bool) -> model.UserWithToken:
+        order = admin_pb2.CreateUserRequest(name=name, account=account, duties=duties, service=service)
         return wire.user_with_token(self._call(lambda: self._admin.CreateUser(order, timeout=self._timeout)))
 
     def disable_user(self, ref: str) -> model.User:
@@ -212,25 +214,6 @@ class Server:
     def reset_mfa(self, ref: str) -> model.UserWithToken:
         order = admin_pb2.UserRef(user=ref)
         return wire.user_with_token(self._call(lambda: self._admin.ResetMfa(order, timeout=self._timeout)))
-
-    # Policy
-
-    def lint_policy(self, files: Sequence[model.PolicyFile]) -> model.PolicyReport:
-        text = _policy_text(files)
-        return wire.policy_report(self._call(lambda: self._admin.LintPolicy(text, timeout=self._timeout)))
-
-    def apply_policy(
-        self, files: Sequence[model.PolicyFile], expected_version: int, *, dry_run: bool
-    ) -> model.PolicyReport:
-        order = admin_pb2.ApplyPolicyRequest(
-            policy=_policy_text(files), expected_version=expected_version, dry_run=dry_run
-        )
-        return wire.policy_report(self._call(lambda: self._admin.ApplyPolicy(order, timeout=self._timeout)))
-
-    def policy(self, version: int) -> model.Policy:
-        """Version 0: the one in force."""
-        query = admin_pb2.ShowPolicyRequest(version=version)
-        return wire.policy(self._call(lambda: self._admin.ShowPolicy(query, timeout=self._timeout)))
 
     # Audit
 
@@ -255,7 +238,3 @@ class Server:
         with channel.told(self.name):
             for message in self._audit.Query(query):
                 yield wire.event(message)
-
-
-def _policy_text(files: Sequence[model.PolicyFile]) -> admin_pb2.PolicyText:
-    return admin_pb2.PolicyText(files=[admin_pb2.PolicyFile(name=file.name, text=file.text) for file in files])

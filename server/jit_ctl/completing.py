@@ -76,3 +76,38 @@ def host_names(context: click.Context, parameter: click.Parameter, incomplete: s
 
 def user_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     return _suggest(incomplete, lambda server: [(user.name, user.user_id) for user in server.users()])
+
+
+def policy_roles(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Every role that somebody is eligible for, as far as the person may see that."""
+    return _suggest(
+        incomplete, lambda server: [(role, "") for role in sorted({e.role for e in server.policy.eligibilities()[0]})]
+    )
+
+
+def policy_versions(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return _suggest(
+        incomplete,
+        lambda server: [(str(v.version), f"{v.applied_by}: {v.reason}") for v in server.policy.history(100)],
+    )
+
+
+def change_ids(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return _suggest(
+        incomplete,
+        lambda server: [
+            (change.change_id, f"{change.proposed_by}: {change.reason}")
+            for change in server.policy.changes(over_too=False)
+        ],
+    )
+
+
+def renewal_ids(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return _suggest(
+        incomplete,
+        lambda server: [
+            (renewal.renewal_id, f"{renewal.user}: {renewal.role}")
+            for renewal in server.policy.eligibilities()[1]
+            if renewal.state == "pending"
+        ],
+    )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from . import times
-from .model import Ask, Decision, Grant, GrantState, Request, RequestState
+from .model import Ask, BatchHost, Decision, Grant, GrantState, Request, RequestState
 from .output import facts
 from .safe import shell_line
 
@@ -70,6 +70,25 @@ def what(request: Request) -> str:
     """The command, and before it that it is for a grant that lasts longer."""
     line = command(request.ask)
     return f"{times.duration(request.duration_s)} more for {request.extends}: {line}" if request.extends else line
+
+
+def where(request: Request) -> str:
+    """The host, and how many others were asked for with it."""
+    others = sum(bool(one.request_id) and one.request_id != request.request_id for one in request.batch)
+    return f"{request.host} +{others}" if others else request.host
+
+
+def batch(request: Request) -> list[str]:
+    """A line for each host of a request for several, also for those that were left out; empty when it stands alone."""
+    return [f"{one.host}: {_batch_host(one)}" for one in request.batch]
+
+
+def _batch_host(one: BatchHost) -> str:
+    if not one.request_id:
+        return f"left out: {one.why}"
+    states = [state.value for state in (one.state, one.grant_state) if state is not None]
+    why = f": {one.why}" if one.why else ""
+    return f"{', grant '.join(states)} ({one.request_id}){why}"
 
 
 def terms(grant: Grant) -> str:
@@ -134,6 +153,7 @@ def request_facts(request: Request, when: When) -> list[str]:
             ("State", request.state.value),
             ("Who", request.user),
             ("Host", request.host),
+            ("Hosts, as one", batch(request)),
             ("Run as", run_as(request.ask.run_as_user, request.ask.run_as_group)),
             ("Asks for", extension(request, when)),
             ("Command", command(request.ask)),

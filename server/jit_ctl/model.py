@@ -76,6 +76,17 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchHost:
+    """One host of a request for several; without a request it was left out, and `why` says why."""
+
+    host: str
+    request_id: str
+    state: RequestState | None
+    grant_state: GrantState | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     request_id: str
     user: str
@@ -101,6 +112,9 @@ class Request:
     """The grant that is to last longer; empty for a new one."""
     extends_to: datetime | None
     past_max_s: int
+    batch_id: str
+    batch: tuple[BatchHost, ...]
+    """All hosts it was asked for at once, its own too; empty when it stands alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,48 +189,17 @@ class User:
     mfa_enrolled: bool
     disabled: bool
     created_at: datetime
+    service: bool
+    """An account of a program: it never logs in or approves, and has only what is active for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class UserWithToken:
+    """A service has no second factor, and so no token."""
+
     user: User
     mfa_token: str
-    mfa_token_expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyFile:
-    name: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    file: str
-    line: int
-    column: int
-    severity: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyReport:
-    version: int
-    findings: tuple[Finding, ...]
-    grants_ended: int
-
-    @property
-    def errors(self) -> int:
-        # What is not plainly a warning counts as an error: doubt denies (S6).
-        return sum(finding.severity != "warning" for finding in self.findings)
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    version: int
-    files: tuple[PolicyFile, ...]
-    applied_by: str
-    applied_at: datetime
+    mfa_token_expires_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

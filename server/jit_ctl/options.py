@@ -80,21 +80,43 @@ def timeout_option(default: float) -> Callable[[Command], Command]:
     )
 
 
+def _asking(default: float) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def run(*, timeout: float, **rest: Any) -> None:
+            from .client import Server
+
+            with Server.of_session(timeout) as server:
+                command(server=server, **rest)
+
+        return timeout_option(default)(run)
+
+    return decorate
+
+
 def server_options(command: Command) -> Command:
     """Add --timeout; the command gets a `server` to ask as the person who is logged in."""
+    return _asking(10)(command)
 
-    @functools.wraps(command)
-    def run(*, timeout: float, **rest: Any) -> None:
-        from .client import Server
 
-        with Server.of_session(timeout) as server:
-            command(server=server, **rest)
-
-    return timeout_option(10)(run)
+def patient_server_options(command: Command) -> Command:
+    """The same for what the server weighs over the whole fleet."""
+    return _asking(60)(command)
 
 
 def yes_option(command: Command) -> Command:
     return click.option("-y", "--yes", is_flag=True, help="Do not ask whether you are sure.")(command)
+
+
+def verbose_option(command: Command) -> Command:
+    return click.option("-v", "--verbose", is_flag=True, help="Show also what is left out otherwise.")(command)
+
+
+def reason_option(meaning: str, *, required: bool = False) -> Callable[[Command], Command]:
+    """Add -m, --reason; a required one may not be empty."""
+    if required:
+        return click.option("-m", "--reason", required=True, metavar="TEXT", callback=reference, help=meaning)
+    return click.option("-m", "--reason", default="", metavar="TEXT", help=meaning)
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -127,6 +127,47 @@ def _rejected(said: Details) -> str:
     return f"{said['command_line']}: {said['reason']}"
 
 
+def _applied(said: Details) -> str:
+    back = f", that of version {said['rolled_back_to']} again" if said["rolled_back_to"] else ""
+    approved = f", approved by {', '.join(said['approved_by'])}" if said["approved_by"] else ""
+    ended = f"{said['grants_ended']} grants revoked, {said['requests_cancelled']} requests cancelled"
+    return f"version {said['version']}{back}{approved}; {ended}{_because(said)}"
+
+
+def _proposed(said: Details) -> str:
+    back = f" to go back to version {said['rolled_back_to']}" if said["rolled_back_to"] else ""
+    return f"{said['change']}, a change of version {said['base_version']}{back}{_because(said)}; {said['why']}"
+
+
+def _voted(said: Details) -> str:
+    return f"{said['change']}{', withdrawn' if said.get('withdrawn') else ''}{_because(said)}"
+
+
+def _because(said: Details) -> str:
+    return f": {said['reason']}" if said["reason"] else ""
+
+
+def _eligibility_ending(said: Details) -> str:
+    days = "1 day" if said["days_left"] == 1 else f"{said['days_left']} days"
+    return f"{said['kind']} until {_moment(said['until'])}, {days} left"
+
+
+def _eligibility_ended(said: Details) -> str:
+    """Before its time only with the line of the policy that it hung on; then it says why."""
+    if said.get("why"):
+        return f"was to be {said['kind']} until {_moment(said['until'])}: {said['why']}"
+    return f"was {said['kind']} until {_moment(said['until'])}"
+
+
+def _renewal_asked(said: Details) -> str:
+    until, instead = _moment(said["until"]), _moment(said["ends_at"])
+    return f"{said['renewal']}, until {until} instead of {instead}{_because(said)}"
+
+
+def _renewed(said: Details) -> str:
+    return f"{said['renewal']}, until {_moment(said['until'])}{_because(said)}"
+
+
 def _stored(said: Details) -> str:
     """The digest is cut as one does for people; whole it is in JSON."""
     chunks = "1 chunk" if said["chunks"] == 1 else f"{said['chunks']} chunks"
@@ -134,6 +175,17 @@ def _stored(said: Details) -> str:
 
 
 _WORDS: Mapping[str, Callable[[Details], str]] = {
+    "policy.applied": _applied,
+    "policy.proposed": _proposed,
+    "policy.approved": _voted,
+    "policy.rejected": _voted,
+    "policy.overtaken": lambda said: f"{said['change']}, by version {said['version']}",
+    "eligibility.renewal_asked": _renewal_asked,
+    "eligibility.renewed": _renewed,
+    "eligibility.renewal_denied": lambda said: f"{said['renewal']}{_because(said)}",
+    "eligibility.renewal_lapsed": lambda said: f"{said['renewal']}: {said['why']}",
+    "eligibility.ending": _eligibility_ending,
+    "eligibility.ended": _eligibility_ended,
     "request.created": _asked,
     "request.refused": lambda said: str(said["why"]),
     "request.approved": _reason,

@@ -104,7 +104,7 @@ def _ask(message: common_pb2.Ask) -> model.Ask:
     )
 
 
-def _decision(message: common_pb2.Decision) -> model.Decision:
+def decision(message: common_pb2.Decision) -> model.Decision:
     return model.Decision(
         by=required(message.by, "by"),
         approved=message.approved,
@@ -132,7 +132,7 @@ def request(message: common_pb2.Request) -> model.Request:
         lapses_at=instant_or_none(message.lapses_at, "lapses_at"),
         approvals_needed=message.approvals_needed,
         approvers=tuple(message.approvers),
-        decisions=tuple(map(_decision, message.decisions)),
+        decisions=tuple(map(decision, message.decisions)),
         grant=grant(message.grant) if message.HasField("grant") else None,
         role_commands=tuple(message.role_commands),
         mfa_passed=message.mfa_passed,
@@ -142,6 +142,22 @@ def request(message: common_pb2.Request) -> model.Request:
         extends=message.extends,
         extends_to=instant_or_none(message.extends_to, "extends_to"),
         past_max_s=message.past_max_s,
+        batch_id=message.batch_id,
+        batch=tuple(map(_batch_host, message.batch)),
+    )
+
+
+def _batch_host(message: common_pb2.BatchHost) -> model.BatchHost:
+    if message.state and message.state not in _REQUEST_STATES:
+        raise malformed(f"request state {message.state}")
+    if message.grant_state and message.grant_state not in _GRANT_STATES:
+        raise malformed(f"grant state {message.grant_state}")
+    return model.BatchHost(
+        host=required(message.host, "host"),
+        request_id=message.request_id,
+        state=_REQUEST_STATES[message.state] if message.state else None,
+        grant_state=_GRANT_STATES[message.grant_state] if message.grant_state else None,
+        why=message.why,
     )
 
 
@@ -234,37 +250,18 @@ def user(message: admin_pb2.User) -> model.User:
         mfa_enrolled=message.mfa_enrolled,
         disabled=message.disabled,
         created_at=instant(message.created_at, "created_at"),
+        service=message.service,
     )
 
 
 def user_with_token(message: admin_pb2.CreateUserResponse) -> model.UserWithToken:
+    made = user(message.user)
+    if made.service:
+        return model.UserWithToken(user=made, mfa_token="", mfa_token_expires_at=None)
     return model.UserWithToken(
-        user=user(message.user),
+        user=made,
         mfa_token=required(message.mfa_token, "mfa_token"),
         mfa_token_expires_at=instant(message.mfa_token_expires_at, "mfa_token_expires_at"),
-    )
-
-
-def policy_report(message: admin_pb2.PolicyReport) -> model.PolicyReport:
-    findings = tuple(
-        model.Finding(
-            file=finding.file,
-            line=finding.line,
-            column=finding.column,
-            severity=required(finding.severity, "severity"),
-            message=required(finding.message, "message"),
-        )
-        for finding in message.findings
-    )
-    return model.PolicyReport(version=message.version, findings=findings, grants_ended=message.grants_ended)
-
-
-def policy(message: admin_pb2.ShowPolicyResponse) -> model.Policy:
-    return model.Policy(
-        version=message.version,
-        files=tuple(model.PolicyFile(file.name, file.text) for file in message.policy.files),
-        applied_by=message.applied_by,
-        applied_at=instant(message.applied_at, "applied_at"),
     )
 
 

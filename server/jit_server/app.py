@@ -14,13 +14,16 @@ from collections.abc import Awaitable, Callable
 
 from jit_server.adapters.changes import InProcessChanges
 from jit_server.adapters.objects import LocalObjects
+from jit_server.adapters.on_call import FileRota, Rota, Rotas
+from jit_server.adapters.on_call_webhook import WebhookRota
 from jit_server.adapters.policy_yaml import YamlPolicyParser
 from jit_server.adapters.sql import SqlStore, migrate
 from jit_server.adapters.state_directory import StateDirectory, StateError
 from jit_server.adapters.totp import PyotpTotp
-from jit_server.config import Address, Config
+from jit_server.config import Address, Config, RotaFile, RotaWebhook
 from jit_server.ports import Clock, PasswordChecker
 from jit_server.rpc.access import Access
+from jit_server.rpc.account_queries import AccountQueries
 from jit_server.rpc.admin_service import AdminService
 from jit_server.rpc.audit_service import AuditService
 from jit_server.rpc.enrollment import Enrollment
@@ -29,6 +32,7 @@ from jit_server.rpc.host_service import HostService
 from jit_server.rpc.host_session import HostSessions
 from jit_server.rpc.identity import Admission, Gate
 from jit_server.rpc.people_service import PeopleService
+from jit_server.rpc.policy_service import PolicyService
 from jit_server.rpc.rate_limit import RateLimiter
 from jit_server.rpc.recording_calls import RecordingCalls
 from jit_server.rpc.recording_uploads import RecordingUploads
@@ -39,6 +43,7 @@ from jit_server.services import Ports, Services, compose
 
 TICK_S = 1.0
 RETENTION_S = 60.0
+ROTAS_S = 5.0
 STRANDED_S = 60.0
 """So long a host may take to tell the end of a session whose grant is over."""
 RENEWAL_CHECK_S = 3_600.0
@@ -81,8 +86,10 @@ class App:
         changes = InProcessChanges()
         store = SqlStore(self._config.database, changes)
         stack.push_async_callback(store.close)
+        self._rotas = Rotas({name: _rota(name, rota) for name, rota in self._config.on_call.items()})
         objects = LocalObjects(self._config.recordings, self._clock)
         stack.callback(objects.close)
+        accounts = AccountQueries()
         services = compose(
             Ports(
                 store=store,
@@ -94,6 +101,8 @@ class App:
                 totp=PyotpTotp(self._config.issuer),
                 policy_parser=YamlPolicyParser(),
                 objects=objects,
+                on_call=self._rotas,
+                accounts=accounts,
             )
         )
         gate = Gate(RateLimiter(time.monotonic))
@@ -107,17 +116,19 @@ class App:
         self.port, self.bootstrap_port = mutual.port, bootstrap.port
         advertised = str(Address(name, mutual.port))
         advertised_bootstrap = str(Address(name, bootstrap.port))
-        sessions = HostSessions(services, changes, self._clock)
+        sessions = HostSessions(services, changes, self._clock, accounts)
         mutual.add(HostService(services, changes, sessions, RecordingUploads(services)).service(admission))
         mutual.add(SessionService(services, RecordingCalls(services, changes, self._clock)).service(admission))
         mutual.add(PeopleService(services, changes, self._clock).service(admission))
         mutual.add(AuditService(services, changes, self._clock).service(admission))
+        mutual.add(PolicyService(services).service(admission))
         mutual.add(AdminService(services, advertised_bootstrap, keys.authority.fingerprint()).service(admission))
         bootstrap.add(Enrollment(services, advertised).service(gate))
         bootstrap.add(Access(services, advertised).service(gate))
 
         # Only who holds the ports may say so: a second server by mistake must not call the first one's hosts away.
         await services.hosts.disconnect_all()
+        await services.policies.warm()
         self._timers(stack, services)
         for listener in (mutual, bootstrap):
             await listener.start()
@@ -133,14 +144,23 @@ class App:
             ("starts", TICK_S, services.starting.start_due),
             ("grants", TICK_S, _regularly(services.grants.expire)),
             ("locks", TICK_S, _regularly(services.locks.expire)),
+            ("renewals", TICK_S, _regularly(services.renewals.lapse)),
+            ("eligibilities", TICK_S, services.eligibility.follow),
             ("lost sessions", STRANDED_S, _regularly(services.lost_sessions.look)),
             ("recordings", RETENTION_S, services.retention.expire),
             ("objects", RETENTION_S, _regularly(services.retention.sweep)),
+            ("rotas", ROTAS_S, _regularly(self._rotas.refresh)),
             ("certificate", RENEWAL_CHECK_S, _regularly(renew)),
         )
         for what, interval_s, act in timers:
             task = asyncio.create_task(_repeat(what, interval_s, act))
             stack.push_async_callback(_end, task)
+
+
+def _rota(name: str, source: RotaFile | RotaWebhook) -> Rota:
+    if isinstance(source, RotaFile):
+        return FileRota(source.path, name)
+    return WebhookRota(source.url, source.token_file, source.ca_file, time.monotonic)
 
 
 async def _repeat(what: str, interval_s: float, act: Callable[[], Awaitable[float | None]]) -> None:

@@ -7,12 +7,15 @@ switches a check off.
 import ipaddress
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 import pydantic
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from pydantic_core import ErrorDetails
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -22,6 +25,7 @@ DEFAULT_FILE = Path("/etc/jit/server.toml")
 DEFAULT_STATE = Path("/var/lib/jit-server")
 DEFAULT_PORT = 7443
 DEFAULT_BOOTSTRAP_PORT = 7444
+_ROTA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9]([A-Za-z0-9-]{0,62}))*")
 
 
@@ -52,6 +56,22 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class RotaFile:
+    """A rota that is kept in a file."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class RotaWebhook:
+    """A rota that a web service tells over HTTPS; the files are None where there is no token, or no CA of its own."""
+
+    url: str
+    token_file: Path | None
+    ca_file: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """What an installation may set; see server.toml for the meaning."""
 
@@ -62,6 +82,7 @@ class Config:
     listen_bootstrap: Address
     advertise: str
     issuer: str
+    on_call: Mapping[str, RotaFile | RotaWebhook]
 
     @property
     def pki(self) -> Path:
@@ -130,16 +151,18 @@ def parse(untrusted_values: dict[str, object]) -> Config:
             listen_bootstrap=Address.parse(model.listen_bootstrap),
             advertise=model.advertise,
             issuer=model.issuer,
+            on_call={name: rota.as_rota() for name, rota in model.on_call.items()},
         )
     except pydantic.ValidationError as error:
-        lines = [f"{'.'.join(map(str, one['loc']))}: {_reason(one['type'], one['msg'])}" for one in error.errors()]
+        lines = [f"{'.'.join(map(str, one['loc']))}: {_reason(one)}" for one in error.errors()]
         raise ConfigError("\n".join(lines)) from None
 
 
-def _reason(kind: str, message: str) -> str:
-    if kind == "extra_forbidden":
-        return f"unknown key; known are {', '.join(_Model.model_fields)}"
-    return message.removeprefix("Value error, ")
+def _reason(error: ErrorDetails) -> str:
+    if error["type"] == "extra_forbidden":
+        known = _Model.model_fields if len(error["loc"]) == 1 else _RotaModel.model_fields
+        return f"unknown key; known are {', '.join(known)}"
+    return error["msg"].removeprefix("Value error, ")
 
 
 def _address(text: str) -> str:
@@ -175,6 +198,48 @@ def _issuer(text: str) -> str:
     return text
 
 
+def _https(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        fits = parts.scheme == "https" and is_host_name(parts.hostname or "") and parts.port != 0
+    except ValueError:
+        fits = False
+    if text and not (fits and text.isprintable() and text.isascii() and " " not in text):
+        raise ValueError(f"{text!r} is not a URL that begins with https:// and names a host")
+    if text and "@" in urlsplit(text).netloc:
+        raise ValueError("no password in the URL: put a token into token_file")
+    return text
+
+
+def _rota_name(text: str) -> str:
+    if not _ROTA_NAME.fullmatch(text):
+        raise ValueError(f"{text[:80]!a} cannot be the name of a rota: use letters, digits and . _ -")
+    return text
+
+
+class _RotaModel(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    file: Annotated[str, AfterValidator(_absolute_if_given)] = ""
+    url: Annotated[str, AfterValidator(_https)] = ""
+    token_file: Annotated[str, AfterValidator(_absolute_if_given)] = ""
+    ca_file: Annotated[str, AfterValidator(_absolute_if_given)] = ""
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if bool(self.file) is bool(self.url):
+            raise ValueError("a rota has either a file or a url")
+        if self.file and (self.token_file or self.ca_file):
+            raise ValueError("token_file and ca_file belong to a url")
+        return self
+
+    def as_rota(self) -> RotaFile | RotaWebhook:
+        if self.file:
+            return RotaFile(Path(self.file))
+        token_file, ca_file = (Path(text) if text else None for text in (self.token_file, self.ca_file))
+        return RotaWebhook(self.url, token_file, ca_file)
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -185,3 +250,4 @@ class _Model(BaseModel):
     listen_bootstrap: Annotated[str, AfterValidator(_address)] = f"[::]:{DEFAULT_BOOTSTRAP_PORT}"
     advertise: Annotated[str, AfterValidator(_advertised)] = ""
     issuer: Annotated[str, AfterValidator(_issuer)] = "jit"
+    on_call: dict[Annotated[str, AfterValidator(_rota_name)], _RotaModel] = {}

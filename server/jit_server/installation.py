@@ -28,7 +28,7 @@ from jit_server.config import Config, ConfigError, database_url, is_host_name
 from jit_server.domain.identity import check_user_name
 from jit_server.errors import Conflict
 from jit_server.services.people import PeopleService
-from jit_server.services.policies import PolicyBook
+from jit_server.services.policy_book import PolicyBook
 
 SERVICE_ACCOUNT = "jit-server"
 _DOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")

@@ -10,8 +10,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from jit_server.domain.identity import User
-from jit_server.domain.policy import Finding, Policy, PolicyFile
+from jit_server.domain.identity import LocalUser, User
+from jit_server.domain.policy.finding import Finding, PolicyFile, Spot
+from jit_server.domain.policy.model import Policy
+from jit_server.domain.suggestion import Proposed
 
 
 class Clock(Protocol):
@@ -88,12 +90,24 @@ class Totp(Protocol):
         """Return what an authenticator app needs."""
 
 
+class Places(Protocol):
+    """Where things stand in the files of a policy."""
+
+    def spot(self, *path: str | int) -> Spot:
+        """The entry at that path from the top, such as `roles`, its name, `eligible`, 0; or the nearest around it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ParsedPolicy:
-    """`policy` is None exactly if one of the findings is an error; its version is what the caller asked for."""
+    """`policy` is None exactly if one of the findings is an error; its version is what the caller asked for.
+
+    `unused` are the sections and names that nothing refers to.
+    """
 
     policy: Policy | None
     findings: tuple[Finding, ...]
+    places: Places | None = None
+    unused: tuple[tuple[str, str], ...] = ()
 
 
 class PolicyParser(Protocol):
@@ -101,6 +115,38 @@ class PolicyParser(Protocol):
         """Read the files; report all errors at once, with file, line and column.
 
         `people` are those who exist: a name of nobody is a warning, never an error, for people come and go.
+        """
+
+    def proposal(
+        self, files: Sequence[PolicyFile], role: str, commands: Sequence[Proposed], heading: Sequence[str]
+    ) -> str:
+        """Return the role of these files, which have no error, as a file of its own with these commands instead.
+
+        All else of the role is kept, but for `shell`; what it refers to is in the file too.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class OnDuty:
+    """`naming` are the rotas that name somebody now, `heard` all that could be asked."""
+
+    naming: frozenset[str] = frozenset()
+    heard: frozenset[str] = frozenset()
+
+
+class OnCall(Protocol):
+    def of(self, name: str) -> OnDuty:
+        """Which rotas name the person of that name now.
+
+        Answers at once, from what is known already; a rota of which nothing new enough is known is not `heard`.
+        """
+
+
+class Accounts(Protocol):
+    async def of(self, host_id: str, account: str) -> LocalUser | None:
+        """Return whose account this is on that host, in the host's word; None if it is nobody's who may ask.
+
+        Raises `Unavailable` if the host is not connected, or does not answer within 3 s.
         """
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from jit_server.domain.recording import Chunk
 from jit_server.domain.session import Command, RecordingState, Session
 from jit_server.domain.session_order import Watcher
-from jit_server.store_values import Scope, SessionQuery
+from jit_server.store_values import Scope, SessionQuery, Usage
 
 
 class Sessions(Protocol):
@@ -25,6 +25,9 @@ class Sessions(Protocol):
 
     async def stranded(self, limit: int) -> Sequence[Session]:
         """Open ones whose grant is over, of hosts that are connected, by id."""
+
+    async def usage(self, role: str, since: int, limit: int) -> Sequence[Usage]:
+        """What sudo ran under grants of the role from then on (µs UTC), the most frequent first, at most so many."""
 
     async def change(self, before: Session, after: Session) -> Session:
         """Compare and set from the state it has in `before`; return `after`.

@@ -17,16 +17,20 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from jit_server.domain.batch import Batch
 from jit_server.domain.events import Event, Query, RecordedEvent
 from jit_server.domain.grant import Grant, Signature
 from jit_server.domain.identity import Host, User
 from jit_server.domain.lifecycle import GrantMove, GrantState, RequestMove, RequestState
 from jit_server.domain.lock import Lock
 from jit_server.domain.mfa import Factor
+from jit_server.domain.policy.model import Renewal
+from jit_server.domain.policy_change import ChangeState, PolicyChange
+from jit_server.domain.renewal import RenewalRequest
 from jit_server.domain.report import Hello, Report
 from jit_server.domain.request import AccessRequest, Decision
 from jit_server.session_store import Recordings, Sessions
-from jit_server.store_values import CodeFactor, EnrollToken, MfaToken, Scope, StoredPolicy
+from jit_server.store_values import CodeFactor, EndNotice, EnrollToken, LiveCount, MfaToken, Scope, StoredPolicy
 
 
 class People(Protocol):
@@ -46,16 +50,26 @@ class People(Protocol):
     async def all(self) -> Sequence[User]:
         """Everybody, by name."""
 
+    async def named(self, names: Collection[str]) -> Sequence[User]:
+        """Those who have one of these names, by name."""
+
     async def set_disabled(self, user_id: str, disabled: bool) -> None: ...
 
 
 class Factors(Protocol):
     async def factor(self, user_id: str) -> CodeFactor | None: ...
 
-    async def set_factor(self, user_id: str, factor: CodeFactor | None) -> None: ...
+    async def set_factor(self, user_id: str, factor: CodeFactor | None) -> None:
+        """Put it in place of any the person has; what was proved with that one is forgotten."""
 
     async def use_step(self, user_id: str, step: int) -> bool:
         """Compare and set: store the step and return True if it is above the last one used (S9)."""
+
+    async def set_proved(self, user_id: str, host_id: str, at: int) -> None:
+        """The person has proved their factor on that host then."""
+
+    async def proved_at(self, user_id: str, host_id: str) -> int:
+        """When they last did; zero for never."""
 
     async def put_token(self, token: MfaToken) -> None:
         """Store the token in place of any the person has."""
@@ -131,6 +145,9 @@ class Requests(Protocol):
     async def extending(self, grant_id: str) -> Sequence[AccessRequest]:
         """Pending ones that ask for more time of this grant."""
 
+    async def of_batches(self, batch_ids: Collection[str]) -> Sequence[AccessRequest]:
+        """All requests of these batches, whatever their states."""
+
     async def add_decision(self, request_id: str, decision: Decision) -> None:
         """Raises `Conflict` if the person has voted on it."""
 
@@ -166,6 +183,12 @@ class Grants(Protocol):
 
     async def next_start(self) -> int:
         """When the next scheduled one starts; zero if there is none."""
+
+    async def count_live(self, user_id: str) -> Mapping[str, LiveCount]:
+        """By role, how many grants are live or scheduled, of that person and of everybody, if there are any."""
+
+    async def last_begun(self, since: int) -> Mapping[tuple[str, str], int]:
+        """By role and the person's id when their latest grant of it began (µs UTC), if that is not before `since`."""
 
     async def count_open(self) -> Mapping[str, int]:
         """How many issued, active or ending grants each host has that has any."""
@@ -226,6 +249,46 @@ class Locks(Protocol):
         """Compare and set; raises `Conflict` if it was lifted before."""
 
 
+class Batches(Protocol):
+    async def add(self, batch: Batch) -> None: ...
+
+    async def of(self, batch_ids: Collection[str]) -> Mapping[str, Batch]:
+        """Those that exist, by id."""
+
+    async def leave_out(self, batch: Batch, host: str, why: str) -> Batch:
+        """There will be no grant on this host after all; return the batch as it is then."""
+
+
+class Renewals(Protocol):
+    """Eligibilities that were, or are to be, renewed.  Of a scope the host counts for nothing here."""
+
+    async def add(self, renewal: RenewalRequest) -> None:
+        """Raises `Conflict` if one for the same role and person is pending."""
+
+    async def find(self, id_prefix: str, scope: Scope) -> Sequence[RenewalRequest]:
+        """At most three in the scope whose id begins like this."""
+
+    async def select(self, scope: Scope, *, limit: int) -> Sequence[RenewalRequest]:
+        """Those in the scope, whatever their states, newest first."""
+
+    async def pending(self, scope: Scope) -> Sequence[RenewalRequest]: ...
+
+    async def lapsed(self, now: int) -> Sequence[RenewalRequest]:
+        """Pending ones whose time is up."""
+
+    async def standing(self, ending_after: int) -> Sequence[Renewal]:
+        """Approved ones that did not end with their line, and whose own end is after this."""
+
+    async def close(self, renewal: RenewalRequest) -> None:
+        """Store its state, decision and end.  Compare and set; raises `Conflict` unless it is pending."""
+
+    async def end(self, renewal: Renewal, at: int) -> None:
+        """It ended with its line."""
+
+    async def tell(self, notice: EndNotice, at: int) -> bool:
+        """Compare and set: return True for the first time this is told only."""
+
+
 class Reports(Protocol):
     async def last(self, host_id: str, spool_id: str) -> int:
         """The highest sequence kept of that spool; zero for none."""
@@ -240,8 +303,35 @@ class Policies(Protocol):
 
     async def get(self, version: int) -> StoredPolicy | None: ...
 
+    async def version_at(self, at: int) -> int:
+        """The version that was in force then (µs UTC); zero if there was none."""
+
+    async def newest(self, limit: int) -> Sequence[StoredPolicy]:
+        """Newest first, at most so many, without their files."""
+
     async def add(self, policy: StoredPolicy) -> None:
         """Raises `Conflict` if the version exists."""
+
+
+class PolicyChanges(Protocol):
+    async def add(self, change: PolicyChange) -> None: ...
+
+    async def get(self, change_id: str) -> PolicyChange | None: ...
+
+    async def find(self, id_prefix: str) -> Sequence[PolicyChange]:
+        """At most three whose id begins like this."""
+
+    async def pending(self) -> Sequence[PolicyChange]:
+        """Newest first, without their files."""
+
+    async def newest(self, limit: int) -> Sequence[PolicyChange]:
+        """All there ever were, newest first, at most so many, without their files."""
+
+    async def add_decision(self, change_id: str, decision: Decision) -> None:
+        """Raises `Conflict` if the person has voted on it."""
+
+    async def close(self, change_id: str, state: ChangeState, at: int, version: int = 0) -> None:
+        """Compare and set; raises `Conflict` unless it is pending."""
 
 
 class Audit(Protocol):
@@ -262,9 +352,13 @@ class Transaction(Protocol):
     @property
     def requests(self) -> Requests: ...
     @property
+    def batches(self) -> Batches: ...
+    @property
     def grants(self) -> Grants: ...
     @property
     def locks(self) -> Locks: ...
+    @property
+    def renewals(self) -> Renewals: ...
     @property
     def sessions(self) -> Sessions: ...
     @property
@@ -273,6 +367,8 @@ class Transaction(Protocol):
     def reports(self) -> Reports: ...
     @property
     def policies(self) -> Policies: ...
+    @property
+    def policy_changes(self) -> PolicyChanges: ...
     @property
     def audit(self) -> Audit: ...
 

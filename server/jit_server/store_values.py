@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from jit_server.domain.policy import PolicyFile
+from jit_server.domain.policy.finding import PolicyFile
 from jit_server.domain.session import SessionState
 
 
@@ -51,10 +51,20 @@ class CodeFactor:
 
 @dataclass(frozen=True, slots=True)
 class StoredPolicy:
+    """A version of the policy; people are named as they were called then.
+
+    `digest` is that of the files (`domain.policy_change.digest`), `rolled_back_to` the version this is again, zero for
+    none.
+    """
+
     version: int
     files: tuple[PolicyFile, ...]
     applied_by: str
     applied_at: int
+    digest: str
+    approved_by: tuple[str, ...] = ()
+    reason: str = ""
+    rolled_back_to: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +85,35 @@ class SessionQuery:
     until: int = 0
     marred: bool = False
     """Only those whose recording is damaged, or ends before they did."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCount:
+    """How many grants are live or scheduled: of one person, and of everybody."""
+
+    own: int = 0
+    everybody: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EndNotice:
+    """That somebody's right to a role ends: at `until` (µs UTC), in so many days; zero days left: it has ended."""
+
+    role: str
+    user_id: str
+    active: bool
+    until: int
+    days_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """One command line that was run under a role: how often, by how many people, and when last (µs UTC)."""
+
+    command: str
+    """The program's full path."""
+    argv: tuple[str, ...]
+    run_as_user: str
+    count: int
+    people: int
+    last_at: int

@@ -45,8 +45,9 @@ def test_the_root_part_stays_small_enough_to_read(package: str) -> None:
     assert {name: n for name, n in lines.items() if n > ROOT_MODULE_LINES} == {}
 
 
-# Lines that hold code: neither blank, nor comment, nor docstring.
-ROOT_LINES = {"jit_enforcer": 2923, "jit_footprint": 942}
+# Lines that hold code: neither blank, nor comment, nor docstring.  Root reads the expressions of SPEC 9.3 itself, and
+# matches them in time that nobody can stretch: 101 lines that trusting the server's reading would save.
+ROOT_LINES = {"jit_enforcer": 3088, "jit_footprint": 942}
 ROOT_MODULE_LINES = 130
 
 

@@ -15,14 +15,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path[0] = str(ROOT / "tests")
 
-from bench import crowd, dynmods, ends, idle, machine, recording, rows, sudo_cost, usable  # noqa: E402
+from bench import crowd, dynmods, ends, idle, machine, policy, recording, rows, sudo_cost, usable  # noqa: E402
 from jit_testing import lab as labs  # noqa: E402
 from jit_testing.remote import Hands  # noqa: E402
 from lab import lifecycle  # noqa: E402
 from lab.places import Places  # noqa: E402
 from lab.process import LabError  # noqa: E402
 
-PARTS = ("idle", "sudo", "usable", "ends", "record")
+PARTS = ("policy", "idle", "sudo", "usable", "ends", "record")
+WITHOUT_LAB = {"policy"}
 HOST = "web1"
 
 
@@ -32,14 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     wanted.only = wanted.only or PARTS
     measured: list[rows.Row] = []
     try:
-        with _lab(wanted) as lab:
-            facts = machine.describe(lab)
-            machine.write(facts, ROOT / "build/bench-machine.json")
-            width = max(map(len, facts))
-            print("\n".join(f"{name:{width}}  {text}" for name, text in facts.items()), flush=True)
-            for row in _measure(lab, wanted):
-                measured.append(row)
-                print(f"{row.name}: {row.p50:.2f} {row.unit}", file=sys.stderr)
+        if "policy" in wanted.only:
+            _take(policy.measure(wanted.decisions), measured)
+        if not set(wanted.only) <= WITHOUT_LAB:
+            _on_a_lab(wanted, measured)
     except (LabError, rows.Unmeasurable) as failure:
         print(f"bench: {failure}", file=sys.stderr)
         return 1
@@ -47,6 +44,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"\n{rows.show(measured)}")
         rows.write(measured, ROOT / "build/bench.json")
     return 0
+
+
+def _on_a_lab(wanted: argparse.Namespace, measured: list[rows.Row]) -> None:
+    with _lab(wanted) as lab:
+        facts = machine.describe(lab)
+        machine.write(facts, ROOT / "build/bench-machine.json")
+        width = max(map(len, facts))
+        print("\n".join(f"{name:{width}}  {text}" for name, text in facts.items()), flush=True)
+        _take(_measure(lab, wanted), measured)
+
+
+def _take(found: Iterator[rows.Row], measured: list[rows.Row]) -> None:
+    for row in found:
+        measured.append(row)
+        print(f"{row.name}: {row.p50:.2f} {row.unit}", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -64,7 +76,7 @@ def _lab(wanted: argparse.Namespace) -> Iterator[labs.Lab]:
 def _measure(lab: labs.Lab, wanted: argparse.Namespace) -> Iterator[rows.Row]:
     """Idle first, before anything happened on the host."""
     for part in PARTS:
-        if part not in wanted.only:
+        if part not in wanted.only or part in WITHOUT_LAB:
             continue
         if part == "idle":
             yield from idle.measure(lab, wanted.idle)
@@ -98,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, default=200, help="pairs of commands for each row (default 200)")
     parser.add_argument("--grants", type=int, default=200, help="approvals (default 200)")
     parser.add_argument("--ends", type=int, default=20, help="grants that end, for each row (default 20)")
+    parser.add_argument("--decisions", type=int, default=500, help="decisions by a large policy (default 500)")
     parser.add_argument(
         "--idle", type=int, default=int(os.environ.get("IDLE", "60")), help="seconds of doing nothing ($IDLE, or 60)"
     )

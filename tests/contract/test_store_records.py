@@ -11,10 +11,9 @@ from jit_server.adapters.sql import SqlStore
 from jit_server.domain.events import Event, EventKind, Query
 from jit_server.domain.identity import Duty, Host, User
 from jit_server.domain.mfa import Factor
-from jit_server.domain.policy import PolicyFile
 from jit_server.domain.report import Hello
 from jit_server.errors import Conflict
-from jit_server.store_values import CodeFactor, EnrollToken, MfaToken, Scope, StoredPolicy
+from jit_server.store_values import CodeFactor, EnrollToken, MfaToken, Scope
 from jit_testing.server_fakes import BOOT, SECOND, START, a_host, a_user
 
 EVERYTHING = Scope(everything=True)
@@ -164,20 +163,6 @@ async def test_an_enrolment_token_is_used_once(store: SqlStore) -> None:
         assert not await tx.hosts.use_token(b"h" * 32, other.host_id)
         assert not await tx.hosts.use_token(b"x" * 32, other.host_id)
         assert await tx.hosts.token(b"h" * 32) == replace(token, used=True)
-
-
-async def test_policy_versions_stay(store: SqlStore) -> None:
-    stored = StoredPolicy(1, (PolicyFile("a.yaml", "text: ü\n"), PolicyFile("b.yaml", "")), "alice", START)
-    async with store.write() as tx:
-        assert await tx.policies.latest_version() == 0
-        await tx.policies.add(stored)
-        await tx.policies.add(replace(stored, version=2))
-        assert await tx.policies.get(1) == stored
-        assert await tx.policies.get(3) is None
-        assert await tx.policies.latest_version() == 2
-    with pytest.raises(Conflict):
-        async with store.write() as tx:
-            await tx.policies.add(stored)
 
 
 async def test_audit_questions_are_answered_exactly(store: SqlStore) -> None:

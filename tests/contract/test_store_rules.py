@@ -27,7 +27,7 @@ from jit_server.domain.lifecycle import (
     GrantState,
     RequestState,
 )
-from jit_server.domain.policy import PolicyFile
+from jit_server.domain.policy.finding import PolicyFile
 from jit_server.domain.report import Applied, Report
 from jit_server.domain.request import AccessRequest, Decision
 from jit_server.errors import Conflict
@@ -57,7 +57,7 @@ async def _seed(store: SqlStore) -> tuple[AccessRequest, Grant]:
         await tx.grants.add(grant)
         await tx.requests.add_decision(request.request_id, Decision(user.user_id, True, "", START))
         await tx.reports.add(host.host_id, "spool", Report(1, START, grant.grant_id, Applied(1, "")), START)
-        await tx.policies.add(StoredPolicy(1, (PolicyFile("a", "b"),), "alice", START))
+        await tx.policies.add(StoredPolicy(1, (PolicyFile("a", "b"),), "alice", START, "d"))
         await tx.audit.append(Event(at=START, kind=EventKind.GRANT_ISSUED, actor="server"))
     return request, grant
 

@@ -12,7 +12,7 @@ import pytest
 from jit_server.adapters.changes import InProcessChanges
 from jit_server.adapters.sql import SqlStore, migrate
 from jit_server.domain.events import Event, EventKind, Query
-from jit_server.domain.policy import PolicyFile
+from jit_server.domain.policy.finding import PolicyFile
 from jit_server.errors import Conflict, Unavailable
 from jit_server.ports import AUDIT
 from jit_server.store import Store
@@ -31,7 +31,7 @@ async def _next_version(store: Store) -> None:
     async with store.write() as tx:
         version = await tx.policies.latest_version()
         await asyncio.sleep(0)
-        await tx.policies.add(StoredPolicy(version + 1, (PolicyFile("a", "b"),), "alice", START))
+        await tx.policies.add(StoredPolicy(version + 1, (PolicyFile("a", "b"),), "alice", START, "d"))
 
 
 async def test_no_update_is_lost_when_two_processes_write_at_once(url: str, store: SqlStore) -> None:
@@ -195,7 +195,7 @@ async def test_migrating_again_changes_nothing(url: str, store: SqlStore) -> Non
 
 
 async def test_a_conflict_says_so_without_the_statement_or_its_values(store: SqlStore) -> None:
-    policy = StoredPolicy(1, (PolicyFile("a", "secret text"),), "alice", START)
+    policy = StoredPolicy(1, (PolicyFile("a", "secret text"),), "alice", START, "d")
     async with store.write() as tx:
         await tx.policies.add(policy)
     with pytest.raises(Conflict) as refusal:

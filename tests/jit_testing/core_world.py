@@ -15,7 +15,7 @@ from jit_server.domain.events import Query, RecordedEvent
 from jit_server.domain.grant import DOMAIN_TAG, Grant, Record
 from jit_server.domain.identity import Duty, HostCaller, LocalUser, Person
 from jit_server.domain.lifecycle import GrantState
-from jit_server.domain.policy import Role
+from jit_server.domain.policy.model import Role
 from jit_server.domain.report import (
     Applied,
     Ended,
@@ -29,13 +29,15 @@ from jit_server.domain.report import (
 from jit_server.domain.session import Session
 from jit_server.services import Ports, Services, compose
 from jit_server.services.extending import NewExtension
-from jit_server.services.requests import NewRequest
+from jit_server.services.filing import NewRequest
 from jit_server.services.views import RequestView
 from jit_testing.server_fakes import (
     BOOT,
+    FakeAccounts,
     FakeAuthority,
     FakeClock,
     FakeObjects,
+    FakeOnCall,
     FakePasswordChecker,
     FakePolicyParser,
     FakeSigner,
@@ -57,6 +59,8 @@ class CoreWorld:
     clock: FakeClock = field(default_factory=FakeClock)
     parser: FakePolicyParser = field(default_factory=FakePolicyParser)
     passwords: FakePasswordChecker = field(default_factory=FakePasswordChecker)
+    on_call: FakeOnCall = field(default_factory=FakeOnCall)
+    accounts: FakeAccounts = field(default_factory=FakeAccounts)
     objects: FakeObjects = field(init=False)
     services: Services = field(init=False)
     root: Person = field(init=False)
@@ -80,6 +84,8 @@ class CoreWorld:
                 totp=PyotpTotp("jit"),
                 policy_parser=self.parser,
                 objects=self.objects,
+                on_call=self.on_call,
+                accounts=self.accounts,
             )
         )
 
@@ -117,8 +123,8 @@ class CoreWorld:
 
     async def apply(self, *roles: Role) -> int:
         """Make these roles the policy; return how many grants that ended."""
-        report = await self.services.policies.apply(self.root, self.parser.learn(a_policy(*roles)))
-        return report.grants_ended
+        plan = await self.services.policy_changes.apply(self.root, self.parser.learn(a_policy(*roles)))
+        return len(plan.endings.grants)
 
     def local(self, account: str) -> LocalUser:
         return LocalUser(self._uids.setdefault(account, 1_001 + len(self._uids)), account)

@@ -26,7 +26,7 @@ _ROLE = """
     run_as: [root]
     commands: ALL
     shell: true
-    eligible: {{groups: [operators]}}
+    eligible: {{groups: [operators], permanent: true}}
     approvers: {{groups: [leads]}}
     approvals: 1
     duration: {{default: 10m, max: 1h}}
@@ -115,4 +115,4 @@ def _apply(lab: Lab, policy: str) -> None:
         file.flush()
         lab.put("server", Path(file.name), "/srv/drills.yaml")
     lab.run("server", "chmod", "0644", "/srv/drills.yaml")
-    lab.jitctl("policy", "apply", "/srv/drills.yaml", user="admin")
+    lab.jitctl("policy", "apply", "--yes", "/srv/drills.yaml", user="admin")

@@ -180,6 +180,12 @@ def choice(**changes: Any) -> Object:
         "approvers": ["bob", "carol"],
         "commands": ["/usr/bin/systemctl restart nginx"],
         "run_as_users": ["root"],
+        "until": 0,
+        "active": False,
+        "once": False,
+        "max_hosts": 1,
+        "when": [],
+        "mfa_fresh": False,
         **changes,
     }
 
@@ -249,6 +255,8 @@ def request(**changes: Any) -> Object:
         "extends": "",
         "extends_to": 0,
         "past_max_s": 0,
+        "batch_id": "",
+        "batch": [],
         **changes,
     }
 

@@ -52,10 +52,11 @@ class FakeAdmin(FakeState, AdminServiceServicer):
             name=message.name,
             account=message.account or message.name,
             duties=message.duties,
+            service=message.service,
             created_at=now_us(),
         )
         self.users.append(made)
-        return self._with_token(made)
+        return admin_pb2.CreateUserResponse(user=made) if made.service else self._with_token(made)
 
     def _with_token(self, user: admin_pb2.User) -> admin_pb2.CreateUserResponse:
         return admin_pb2.CreateUserResponse(user=user, mfa_token=TOKEN, mfa_token_expires_at=now_us() + 3_600_000_000)
@@ -79,30 +80,6 @@ class FakeAdmin(FakeState, AdminServiceServicer):
     def ResetMfa(self, message: admin_pb2.UserRef, context: Context) -> admin_pb2.CreateUserResponse:
         self.note(message, context)
         return self._with_token(self._user(message.user, context))
-
-    def LintPolicy(self, message: admin_pb2.PolicyText, context: Context) -> admin_pb2.PolicyReport:
-        self.note(message, context)
-        return admin_pb2.PolicyReport(findings=self.findings)
-
-    def ApplyPolicy(self, message: admin_pb2.ApplyPolicyRequest, context: Context) -> admin_pb2.PolicyReport:
-        self.note(message, context)
-        current = self.policy.version if self.policy else 0
-        if message.expected_version and message.expected_version != current:
-            refuse(context, grpc.StatusCode.FAILED_PRECONDITION, f"version {current} is in force", "conflict")
-        if any(finding.severity == "error" for finding in self.findings):
-            return admin_pb2.PolicyReport(findings=self.findings)
-        if message.dry_run:
-            return admin_pb2.PolicyReport(findings=self.findings, grants_ended=1)
-        self.policy = admin_pb2.ShowPolicyResponse(
-            version=current + 1, policy=message.policy, applied_by="alice", applied_at=now_us()
-        )
-        return admin_pb2.PolicyReport(version=current + 1, findings=self.findings, grants_ended=2)
-
-    def ShowPolicy(self, message: admin_pb2.ShowPolicyRequest, context: Context) -> admin_pb2.ShowPolicyResponse:
-        self.note(message, context)
-        if self.policy is None:
-            refuse(context, grpc.StatusCode.NOT_FOUND, "no policy is in force", "not_found")
-        return self.policy
 
 
 class FakeAudit(FakeState, AuditServiceServicer):

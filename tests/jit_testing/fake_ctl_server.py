@@ -15,14 +15,16 @@ import grpc
 from jit_protos.v1.admin_pb2_grpc import add_AdminServiceServicer_to_server
 from jit_protos.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from jit_protos.v1.people_pb2_grpc import add_AccessServicer_to_server, add_PeopleServiceServicer_to_server
+from jit_protos.v1.policy_pb2_grpc import add_PolicyServiceServicer_to_server
 from jit_protos.v1.sessions_pb2_grpc import add_SessionServiceServicer_to_server
 from jit_testing.ctl_certificates import Authority, pem
 from jit_testing.fake_ctl_admin import FakeAdmin, FakeAudit
 from jit_testing.fake_ctl_people import FakeAccess, FakePeople
+from jit_testing.fake_ctl_policy import FakePolicy
 from jit_testing.fake_ctl_sessions import FakeSessions
 
 
-class FakeServer(FakeAccess, FakePeople, FakeAdmin, FakeAudit, FakeSessions):
+class FakeServer(FakeAccess, FakePeople, FakeAdmin, FakeAudit, FakePolicy, FakeSessions):
     """Start it with `with`; `bootstrap` and `mtls` are its addresses."""
 
     def __init__(
@@ -42,6 +44,7 @@ class FakeServer(FakeAccess, FakePeople, FakeAdmin, FakeAudit, FakeSessions):
         add_PeopleServiceServicer_to_server(self, self._mtls)
         add_AdminServiceServicer_to_server(self, self._mtls)
         add_AuditServiceServicer_to_server(self, self._mtls)
+        add_PolicyServiceServicer_to_server(self, self._mtls)
         add_SessionServiceServicer_to_server(self, self._mtls)
         port = self._bootstrap.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, chain)]))
         self.bootstrap = f"127.0.0.1:{port}"

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import grpc
 
-from jit_protos.v1 import admin_pb2, audit_pb2, common_pb2, people_pb2
+from jit_protos.v1 import admin_pb2, audit_pb2, common_pb2, people_pb2, policy_pb2
 from jit_testing.ctl_certificates import Authority
 
 PASSWORD = "correct horse"
@@ -42,8 +42,15 @@ class FakeState:
         self.hosts: list[admin_pb2.Host] = []
         self.users: list[admin_pb2.User] = []
         self.events: list[audit_pb2.Event] = []
-        self.policy: admin_pb2.ShowPolicyResponse | None = None
-        self.findings: list[admin_pb2.Finding] = []
+        self.policies: list[policy_pb2.ShowPolicyResponse] = []
+        self.plan = policy_pb2.PolicyPlan(changes_anything=True)
+        self.policy_changes: dict[str, policy_pb2.PolicyChange] = {}
+        self.test_results: list[policy_pb2.TestResult] = []
+        self.explanation = policy_pb2.ExplainResponse(verdict="no", allowed=False)
+        self.capabilities: list[policy_pb2.Capability] = []
+        self.command_verdict = policy_pb2.TestCommandResponse()
+        self.eligibilities: list[policy_pb2.EligibilityEntry] = []
+        self.renewals: dict[str, policy_pb2.Renewal] = {}
         self.asked: list[Any] = []
         self.failure: tuple[grpc.StatusCode, str, str, str] | None = None
         self.enrolled = False

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import grpc.aio
 
 from jit_protos.v1 import common_pb2, host_pb2, host_pb2_grpc
+from jit_testing.fake_eligibility_calls import FakeEligibilityCalls, a_batch
 from jit_testing.fake_enforcer import HOST
 from jit_testing.fake_session_calls import FakeSessionCalls
 from jit_testing.host_certificates import TestAuthority
@@ -46,6 +47,7 @@ class Stream:
     outgoing: asyncio.Queue[host_pb2.ServerMessage | None] = field(default_factory=asyncio.Queue)
     settled: list[int] = field(default_factory=list)
     heartbeats: int = 0
+    accounts: list[host_pb2.AccountAnswer] = field(default_factory=list)
 
 
 def pending(request_id: str = "req-0000000000000001", **changes: Any) -> common_pb2.Request:
@@ -86,7 +88,7 @@ def grant(
     return common_pb2.Grant(**(fields | changes))
 
 
-class FakeServer(FakeSessionCalls, host_pb2_grpc.EnrollmentServicer):
+class FakeServer(FakeSessionCalls, FakeEligibilityCalls, host_pb2_grpc.EnrollmentServicer):
     """`async with FakeServer() as server:`; `server.address` is the mTLS port, `server.bootstrap` the other."""
 
     def __init__(self) -> None:
@@ -209,6 +211,8 @@ class FakeServer(FakeSessionCalls, host_pb2_grpc.EnrollmentServicer):
                     stream.settled.append(message.settled.generation)
                 case "heartbeat":
                     stream.heartbeats += 1
+                case "account":
+                    stream.accounts.append(message.account)
                 case other:
                     raise AssertionError(f"unexpected {other}")
         stream.outgoing.put_nowait(None)
@@ -239,6 +243,11 @@ class FakeServer(FakeSessionCalls, host_pb2_grpc.EnrollmentServicer):
             ask=request.ask, reason=request.reason, role=request.role, once=request.once,
             this_session=bool(request.session), starts_at=request.starts_at,
         )  # fmt: skip
+        if request.hosts:
+            made.MergeFrom(a_batch(*request.hosts))
+        if request.dry_run:
+            made.request_id = ""
+            return made
         await self.decide(made)
         return made
 

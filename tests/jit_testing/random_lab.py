@@ -38,7 +38,7 @@ _AT_ONCE = """
     run_as: [root]
     commands: ALL
     shell: true
-    eligible: {{people: [{people}]}}
+    eligible: {{people: [{people}], permanent: true}}
     approvals: 0
     duration: {{default: 10m, max: 1h}}
     mfa: false
@@ -50,7 +50,7 @@ _AT_ONCE = """
     run_as: [root]
     commands:
       - /usr/bin/id
-    eligible: {{people: [{people}]}}
+    eligible: {{people: [{people}], permanent: true}}
     approvals: 0
     duration: {{default: 10m, max: 1h}}
     mfa: false
@@ -123,7 +123,7 @@ class RandomLab:
 
     def apply_policy(self, name: str) -> None:
         """One of `_POLICIES`.  Raises `NotInTime`."""
-        words = ["jitctl", "policy", "apply", f"/srv/random-{name}.yaml"]
+        words = ["jitctl", "policy", "apply", "--yes", f"/srv/random-{name}.yaml"]
         self.until(f"policy {name}", lambda: self.lab.exec("server", *words, user="admin").returncode == 0)
 
     # What breaks, and is mended.
@@ -224,8 +224,8 @@ def opened(lab: Lab) -> Iterator[RandomLab]:
             Path(file.name).chmod(0o644)
             lab.put("server", Path(file.name), f"/srv/random-{name}.yaml")
     with contextlib.ExitStack() as stack:
-        stack.callback(lab.jitctl, "policy", "apply", "/srv/policy.yaml", user="admin")
-        lab.jitctl("policy", "apply", "/srv/random-all.yaml", user="admin")
+        stack.callback(lab.jitctl, "policy", "apply", "--yes", "/srv/policy.yaml", user="admin")
+        lab.jitctl("policy", "apply", "--yes", "/srv/random-all.yaml", user="admin")
         for host in HOSTS:
             for person in PEOPLE:
                 words = ["bash", "--norc", "-s", shell_mark(person)]

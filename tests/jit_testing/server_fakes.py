@@ -9,24 +9,29 @@ import asyncio
 import hashlib
 import itertools
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jit_server.domain.ask import ALL, Ask, Commands
 from jit_server.domain.grant import Grant, Record
 from jit_server.domain.identity import Duty, Host, LocalUser, User
 from jit_server.domain.lifecycle import GrantState, RequestState
 from jit_server.domain.lock import Lock, LockKind
-from jit_server.domain.policy import Extend, Finding, Party, Policy, PolicyFile, Role, Selector, Severity
+from jit_server.domain.policy.circumstances import Circumstances, Login, LoginKind
+from jit_server.domain.policy.decision import Case
+from jit_server.domain.policy.finding import Finding, PolicyFile, Severity
+from jit_server.domain.policy.model import Eligibility, Extend, LabelTest, Party, Policy, Role, Selector
 from jit_server.domain.request import AccessRequest
 from jit_server.domain.session import Session, SessionState
+from jit_server.domain.suggestion import Proposed
 from jit_server.errors import Invalid, NotFound, Unauthenticated, Unavailable
-from jit_server.ports import IssuedCertificate, ParsedPolicy
+from jit_server.ports import IssuedCertificate, OnDuty, ParsedPolicy
 
 SECOND = 1_000_000
 START = 1_790_000_000 * SECOND
 BOOT = "6f9c1d3e-0c0a-4f53-9a0e-0a2f1f6c7a01"
 OTHER_BOOT = "6f9c1d3e-0c0a-4f53-9a0e-0a2f1f6c7a02"
 PASSWORD = "correct horse"
+A_LOGIN = Login(LoginKind.CONSOLE, terminal=True)
 
 
 class FakeClock:
@@ -114,7 +119,37 @@ class FakePolicyParser:
         if policy is None:
             finding = Finding(untrusted_files[0].name, 1, 1, Severity.ERROR, "not a policy")
             return ParsedPolicy(None, (finding,))
-        return ParsedPolicy(Policy(version, policy.groups, policy.roles), ())
+        return ParsedPolicy(replace(policy, version=version), ())
+
+    def proposal(
+        self, files: Sequence[PolicyFile], role: str, commands: Sequence[Proposed], heading: Sequence[str]
+    ) -> str:
+        return "\n".join([*heading, role, *(str(proposed.command) for proposed in commands)])
+
+
+@dataclass(slots=True)
+class FakeAccounts:
+    """By host id, whom a host answers for any account; None: nobody.  A host that is not here is not connected."""
+
+    answers: dict[str, LocalUser | None] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    async def of(self, host_id: str, account: str) -> LocalUser | None:
+        self.asked.append((host_id, account))
+        if host_id not in self.answers:
+            raise Unavailable("it is not connected")
+        return self.answers[host_id]
+
+
+@dataclass(slots=True)
+class FakeOnCall:
+    """`rotas` as they are now; one that is None cannot be asked."""
+
+    rotas: dict[str, set[str] | None] = field(default_factory=dict)
+
+    def of(self, name: str) -> OnDuty:
+        heard = {rota: people for rota, people in self.rotas.items() if people is not None}
+        return OnDuty(frozenset(rota for rota, people in heard.items() if name in people), frozenset(heard))
 
 
 @dataclass(slots=True)
@@ -180,6 +215,16 @@ def a_host(name: str = "web1", *, removed: bool = False, **labels: str) -> Host:
     return Host(an_id("hst"), name, labels or {"tier": "web"}, enrolled_at=START, removed=removed)
 
 
+def labelled(**labels: str) -> Selector:
+    """The hosts that have all of these labels."""
+    return Selector({key: LabelTest(frozenset({value})) for key, value in labels.items()})
+
+
+def people_for_good(*names: str, groups: Collection[str] = ()) -> tuple[Eligibility, ...]:
+    """These people, and those of the groups, are eligible without an end."""
+    return (Eligibility(Party(frozenset(names), frozenset(groups))),)
+
+
 def a_role(
     name: str = "web",
     *,
@@ -202,12 +247,12 @@ def a_role(
     return Role(
         name=name,
         description="",
-        hosts=hosts or Selector({"tier": "web"}),
+        hosts=hosts or labelled(tier="web"),
         run_as_users=("root", "www-data"),
         run_as_groups=run_as_groups,
         commands=commands,
         shell=shell,
-        eligible=Party(people=frozenset(eligible)),
+        eligible=people_for_good(*eligible),
         approvers=Party(people=frozenset(approvers)),
         approvals=approvals,
         default_s=min(1_800, max_s),
@@ -224,6 +269,20 @@ def a_role(
 
 def a_policy(*roles: Role, version: int = 1, **groups: Collection[str]) -> Policy:
     return Policy(version, {name: frozenset(who) for name, who in groups.items()}, {role.name: role for role in roles})
+
+
+def a_case(
+    policy: Policy,
+    role: Role,
+    person: User,
+    host: Host,
+    ask: Ask | None,
+    *,
+    people: Collection[User],
+    circumstances: Circumstances | None = None,
+) -> Case:
+    """One ask as the policy weighs it; at `START` unless told otherwise."""
+    return Case(policy, role, person, host, ask, people, circumstances or Circumstances(at=START, login=A_LOGIN))
 
 
 def an_ask(*argv: str) -> Ask:

@@ -30,6 +30,8 @@ from jit_protos.v1 import (
     host_pb2_grpc,
     people_pb2,
     people_pb2_grpc,
+    policy_pb2,
+    policy_pb2_grpc,
     sessions_pb2_grpc,
 )
 from jit_server import config as configuration
@@ -177,6 +179,9 @@ class World:
     def admin(self, human: Human) -> admin_pb2_grpc.AdminServiceAsyncStub:
         return admin_pb2_grpc.AdminServiceStub(self.channel(human.identity))
 
+    def policy(self, human: Human) -> policy_pb2_grpc.PolicyServiceAsyncStub:
+        return policy_pb2_grpc.PolicyServiceStub(self.channel(human.identity))
+
     def sessions(self, human: Human) -> sessions_pb2_grpc.SessionServiceAsyncStub:
         return sessions_pb2_grpc.SessionServiceStub(self.channel(human.identity))
 
@@ -236,9 +241,9 @@ class World:
         identity = Identity(key, answer.certificate.encode(), answer.ca.encode())
         return Host(answer.host_id, identity, tuple(answer.grant_keys))
 
-    async def apply_policy(self, admin: Human, text: str) -> admin_pb2.PolicyReport:
-        policy = admin_pb2.PolicyText(files=[admin_pb2.PolicyFile(name="policy.yaml", text=text)])
-        return await self.admin(admin).ApplyPolicy(admin_pb2.ApplyPolicyRequest(policy=policy))
+    async def apply_policy(self, admin: Human, text: str) -> policy_pb2.PolicyPlan:
+        policy = policy_pb2.PolicyText(files=[policy_pb2.PolicyFile(name="policy.yaml", text=text)])
+        return await self.policy(admin).Apply(policy_pb2.ApplyPolicyRequest(policy=policy))
 
     # The host's stream
 

@@ -49,7 +49,7 @@ def set_up(places: Places, hosts: Sequence[Host]) -> None:
     others = [person for person in PEOPLE if person != ADMIN]
     lifecycle.at_once(lambda person: _add(places, server, person, where), others)
     server.put(REPOSITORY / "tests/lab/policy.yaml", "/srv/policy.yaml")
-    server.run("jitctl", "policy", "apply", "/srv/policy.yaml", user=ADMIN)
+    server.run("jitctl", "policy", "apply", "--yes", "/srv/policy.yaml", user=ADMIN)
 
     tiers = [host for host in hosts if host != server]
     commands = [_enroll_command(server, host) for host in tiers]
@@ -95,7 +95,8 @@ def _second_factor(places: Places, server: Host, person: str, token: str, where:
 
 
 def _enroll_command(server: Host, host: Host) -> str:
-    words = ["jitctl", "hosts", "enroll-token", host.name, "-l", "tier=web", "-l", "env=lab"]
+    labels = ("tier=web", "env=lab", f"debian={host.address.release}")
+    words = ["jitctl", "hosts", "enroll-token", host.name, *(word for label in labels for word in ("-l", label))]
     return _find(_ENROLL_HOST, server.outcome(*words, user=ADMIN))
 
 

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, "/usr/lib/jit/enforcer")
-from jit_enforcer import accounts, grant, sudoers
+from jit_enforcer import accounts, grant, permitted, sudoers
 
 NAMES = json.loads(Path(sys.argv[1]).read_text())
 BYSTANDERS = ("alice", "bob", "nobody", "daemon")
@@ -23,10 +23,11 @@ def the_grant(number: int, name: str) -> grant.Grant:
     now = time.time_ns() // 1000
     return grant.Grant(
         grant=f"gnt-{number:016d}", revision=1, host=f"hst-{0:016d}", boot="", uid=FIRST_UID + number, user=name,
-        run_as_user="root", run_as_group="", commands=(grant.Command("/usr/bin/id", ()),), shell=False, record="events",
+        run_as_user="root", run_as_group="", commands=(permitted.Command("/usr/bin/id", (), ""),), shell=False,
+        record="events",
         required=False, subcommands=False, watch_s=0,
         role="hostile", not_before=now, not_after=now + 3600 * 10**6, remaining_s=3600,
-        until=now + 3600 * 10**6, once=False, session=0,
+        until=now + 3600 * 10**6, once=False, session=0, directory="", environment=(),
     )  # fmt: skip
 
 

@@ -146,7 +146,7 @@ def test_the_command_comes_with_completions_and_manual(lab: Lab) -> None:
     lab.run("web1", "fish", "--no-execute", "/usr/share/fish/vendor_completions.d/jit.fish")
     for host, pages in (
         ("web1", ["man1/jit.1", "man8/jit-agent.8"]),
-        ("server", ["man1/jitctl.1", "man8/jit-server.8"]),
+        ("server", ["man1/jitctl.1", "man5/jit-policy.5", "man8/jit-server.8"]),
     ):
         for page in pages:
             lab.run(host, "gzip", "--test", f"/usr/share/man/{page}.gz")

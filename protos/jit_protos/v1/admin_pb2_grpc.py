@@ -74,21 +74,6 @@ class AdminServiceStub(object):
                 request_serializer=jit__protos_dot_v1_dot_admin__pb2.UserRef.SerializeToString,
                 response_deserializer=jit__protos_dot_v1_dot_admin__pb2.CreateUserResponse.FromString,
                 _registered_method=True)
-        self.LintPolicy = channel.unary_unary(
-                '/jit.v1.AdminService/LintPolicy',
-                request_serializer=jit__protos_dot_v1_dot_admin__pb2.PolicyText.SerializeToString,
-                response_deserializer=jit__protos_dot_v1_dot_admin__pb2.PolicyReport.FromString,
-                _registered_method=True)
-        self.ApplyPolicy = channel.unary_unary(
-                '/jit.v1.AdminService/ApplyPolicy',
-                request_serializer=jit__protos_dot_v1_dot_admin__pb2.ApplyPolicyRequest.SerializeToString,
-                response_deserializer=jit__protos_dot_v1_dot_admin__pb2.PolicyReport.FromString,
-                _registered_method=True)
-        self.ShowPolicy = channel.unary_unary(
-                '/jit.v1.AdminService/ShowPolicy',
-                request_serializer=jit__protos_dot_v1_dot_admin__pb2.ShowPolicyRequest.SerializeToString,
-                response_deserializer=jit__protos_dot_v1_dot_admin__pb2.ShowPolicyResponse.FromString,
-                _registered_method=True)
 
 
 class AdminServiceServicer(object):
@@ -145,24 +130,6 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def LintPolicy(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ApplyPolicy(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ShowPolicy(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -205,21 +172,6 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ResetMfa,
                     request_deserializer=jit__protos_dot_v1_dot_admin__pb2.UserRef.FromString,
                     response_serializer=jit__protos_dot_v1_dot_admin__pb2.CreateUserResponse.SerializeToString,
-            ),
-            'LintPolicy': grpc.unary_unary_rpc_method_handler(
-                    servicer.LintPolicy,
-                    request_deserializer=jit__protos_dot_v1_dot_admin__pb2.PolicyText.FromString,
-                    response_serializer=jit__protos_dot_v1_dot_admin__pb2.PolicyReport.SerializeToString,
-            ),
-            'ApplyPolicy': grpc.unary_unary_rpc_method_handler(
-                    servicer.ApplyPolicy,
-                    request_deserializer=jit__protos_dot_v1_dot_admin__pb2.ApplyPolicyRequest.FromString,
-                    response_serializer=jit__protos_dot_v1_dot_admin__pb2.PolicyReport.SerializeToString,
-            ),
-            'ShowPolicy': grpc.unary_unary_rpc_method_handler(
-                    servicer.ShowPolicy,
-                    request_deserializer=jit__protos_dot_v1_dot_admin__pb2.ShowPolicyRequest.FromString,
-                    response_serializer=jit__protos_dot_v1_dot_admin__pb2.ShowPolicyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -438,87 +390,6 @@ class AdminService(object):
             '/jit.v1.AdminService/ResetMfa',
             jit__protos_dot_v1_dot_admin__pb2.UserRef.SerializeToString,
             jit__protos_dot_v1_dot_admin__pb2.CreateUserResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def LintPolicy(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/jit.v1.AdminService/LintPolicy',
-            jit__protos_dot_v1_dot_admin__pb2.PolicyText.SerializeToString,
-            jit__protos_dot_v1_dot_admin__pb2.PolicyReport.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ApplyPolicy(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/jit.v1.AdminService/ApplyPolicy',
-            jit__protos_dot_v1_dot_admin__pb2.ApplyPolicyRequest.SerializeToString,
-            jit__protos_dot_v1_dot_admin__pb2.PolicyReport.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ShowPolicy(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/jit.v1.AdminService/ShowPolicy',
-            jit__protos_dot_v1_dot_admin__pb2.ShowPolicyRequest.SerializeToString,
-            jit__protos_dot_v1_dot_admin__pb2.ShowPolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -188,6 +188,8 @@ class Request(_message.Message):
     EXTENDS_FIELD_NUMBER: _builtins.int
     EXTENDS_TO_FIELD_NUMBER: _builtins.int
     PAST_MAX_S_FIELD_NUMBER: _builtins.int
+    BATCH_ID_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     user: _builtins.str
     host: _builtins.str
@@ -213,6 +215,8 @@ class Request(_message.Message):
     """While an extension is undecided: the end the grant would have."""
     past_max_s: _builtins.int
     """Not zero: the grant would then have lasted longer than this, the role's maximum."""
+    batch_id: _builtins.str
+    """Requests for several hosts that were made as one have the same; empty: this one stands alone."""
     @_builtins.property
     def ask(self) -> Global___Ask: ...
     @_builtins.property
@@ -228,6 +232,12 @@ class Request(_message.Message):
     @_builtins.property
     def role_commands(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What the role lets through, one shell-quoted line each, or "ALL"."""
+
+    @_builtins.property
+    def batch(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchHost]:
+        """The hosts of all of them, this one's too, and how each stands; a decision on one is a decision on all.
+        In a list only the first request of a batch has them.
+        """
 
     def __init__(
         self,
@@ -255,14 +265,49 @@ class Request(_message.Message):
         extends: _builtins.str = ...,
         extends_to: _builtins.int = ...,
         past_max_s: _builtins.int = ...,
+        batch_id: _builtins.str = ...,
+        batch: _abc.Iterable[Global___BatchHost] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "grant", b"grant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals_needed", b"approvals_needed", "approvers", b"approvers", "ask", b"ask", "created_at", b"created_at", "decisions", b"decisions", "duration_s", b"duration_s", "extends", b"extends", "extends_to", b"extends_to", "grant", b"grant", "host", b"host", "lapses_at", b"lapses_at", "mfa_passed", b"mfa_passed", "once", b"once", "past_max_s", b"past_max_s", "reason", b"reason", "request_id", b"request_id", "role", b"role", "role_commands", b"role_commands", "starts_at", b"starts_at", "state", b"state", "this_session", b"this_session", "ticket", b"ticket", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals_needed", b"approvals_needed", "approvers", b"approvers", "ask", b"ask", "batch", b"batch", "batch_id", b"batch_id", "created_at", b"created_at", "decisions", b"decisions", "duration_s", b"duration_s", "extends", b"extends", "extends_to", b"extends_to", "grant", b"grant", "host", b"host", "lapses_at", b"lapses_at", "mfa_passed", b"mfa_passed", "once", b"once", "past_max_s", b"past_max_s", "reason", b"reason", "request_id", b"request_id", "role", b"role", "role_commands", b"role_commands", "starts_at", b"starts_at", "state", b"state", "this_session", b"this_session", "ticket", b"ticket", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Request: _TypeAlias = Request  # noqa: Y015
+
+@_typing.final
+class BatchHost(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOST_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    GRANT_STATE_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    host: _builtins.str
+    request_id: _builtins.str
+    """Empty: it was left out, and `why` says why."""
+    state: Global___RequestState.ValueType
+    grant_state: Global___GrantState.ValueType
+    """Zero (unspecified) without a grant."""
+    why: _builtins.str
+    def __init__(
+        self,
+        *,
+        host: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        state: Global___RequestState.ValueType = ...,
+        grant_state: Global___GrantState.ValueType = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["grant_state", b"grant_state", "host", b"host", "request_id", b"request_id", "state", b"state", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchHost: _TypeAlias = BatchHost  # noqa: Y015
 
 @_typing.final
 class Grant(_message.Message):

@@ -87,6 +87,85 @@ class EnrollResponse(_message.Message):
 Global___EnrollResponse: _TypeAlias = EnrollResponse  # noqa: Y015
 
 @_typing.final
+class AccountQuery(_message.Message):
+    """Who is this account on your host?  Asked before a grant that was asked for on another host."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUERY_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    query: _builtins.int
+    account: _builtins.str
+    def __init__(
+        self,
+        *,
+        query: _builtins.int = ...,
+        account: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "query", b"query"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountQuery: _TypeAlias = AccountQuery  # noqa: Y015
+
+@_typing.final
+class AccountAnswer(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUERY_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    query: _builtins.int
+    @_builtins.property
+    def user(self) -> Global___LocalUser:
+        """Absent: there is no such account, or it is none that may ask."""
+
+    def __init__(
+        self,
+        *,
+        query: _builtins.int = ...,
+        user: Global___LocalUser | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["query", b"query", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountAnswer: _TypeAlias = AccountAnswer  # noqa: Y015
+
+@_typing.final
+class Login(_message.Message):
+    """The login session that asks, as the host's logind keeps it; nothing of it is the person's word."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    TERMINAL_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """ssh | console | other | unknown"""
+    source: _builtins.str
+    """The address it came from; empty: over no network, or not known."""
+    terminal: _builtins.bool
+    """Somebody sits at a terminal."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        source: _builtins.str = ...,
+        terminal: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "source", b"source", "terminal", b"terminal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Login: _TypeAlias = Login  # noqa: Y015
+
+@_typing.final
 class LocalUser(_message.Message):
     """The person as the host's kernel and NSS know them."""
 
@@ -118,6 +197,7 @@ class HostMessage(_message.Message):
     REPORT_FIELD_NUMBER: _builtins.int
     SETTLED_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___HostHello:
         """First, once."""
@@ -132,6 +212,10 @@ class HostMessage(_message.Message):
 
     @_builtins.property
     def heartbeat(self) -> Global___Heartbeat: ...
+    @_builtins.property
+    def account(self) -> Global___AccountAnswer:
+        """Answers to an AccountQuery."""
+
     def __init__(
         self,
         *,
@@ -139,12 +223,13 @@ class HostMessage(_message.Message):
         report: Global___Report | None = ...,
         settled: Global___Settled | None = ...,
         heartbeat: Global___Heartbeat | None = ...,
+        account: Global___AccountAnswer | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "heartbeat", b"heartbeat", "hello", b"hello", "report", b"report", "settled", b"settled"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "body", b"body", "heartbeat", b"heartbeat", "hello", b"hello", "report", b"report", "settled", b"settled"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "heartbeat", b"heartbeat", "hello", b"hello", "report", b"report", "settled", b"settled"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "body", b"body", "heartbeat", b"heartbeat", "hello", b"hello", "report", b"report", "settled", b"settled"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "report", "settled", "heartbeat"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "report", "settled", "heartbeat", "account"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -745,6 +830,7 @@ class ServerMessage(_message.Message):
     KEPT_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
     ORDERS_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def desired(self) -> Global___DesiredState: ...
     @_builtins.property
@@ -755,6 +841,8 @@ class ServerMessage(_message.Message):
     def time(self) -> Global___ServerTime: ...
     @_builtins.property
     def orders(self) -> Global___SessionOrders: ...
+    @_builtins.property
+    def account(self) -> Global___AccountQuery: ...
     def __init__(
         self,
         *,
@@ -762,12 +850,13 @@ class ServerMessage(_message.Message):
         kept: Global___ReportsKept | None = ...,
         time: Global___ServerTime | None = ...,
         orders: Global___SessionOrders | None = ...,
+        account: Global___AccountQuery | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "desired", b"desired", "kept", b"kept", "orders", b"orders", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "body", b"body", "desired", b"desired", "kept", b"kept", "orders", b"orders", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "desired", b"desired", "kept", b"kept", "orders", b"orders", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "body", b"body", "desired", b"desired", "kept", b"kept", "orders", b"orders", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["desired", "kept", "time", "orders"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["desired", "kept", "time", "orders", "account"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -992,6 +1081,7 @@ class PlanRequest(_message.Message):
     USER_FIELD_NUMBER: _builtins.int
     ASK_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
+    LOGIN_FIELD_NUMBER: _builtins.int
     role: _builtins.str
     """Empty: any role."""
     @_builtins.property
@@ -1000,16 +1090,19 @@ class PlanRequest(_message.Message):
     def ask(self) -> _common_pb2.Ask:
         """Absent: every role of the person on this host (`jit ls`)."""
 
+    @_builtins.property
+    def login(self) -> Global___Login: ...
     def __init__(
         self,
         *,
         user: Global___LocalUser | None = ...,
         ask: _common_pb2.Ask | None = ...,
         role: _builtins.str = ...,
+        login: Global___Login | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "user", b"user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "login", b"login", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "role", b"role", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "login", b"login", "role", b"role", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1057,6 +1150,12 @@ class Choice(_message.Message):
     APPROVERS_FIELD_NUMBER: _builtins.int
     COMMANDS_FIELD_NUMBER: _builtins.int
     RUN_AS_USERS_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    ACTIVE_FIELD_NUMBER: _builtins.int
+    ONCE_FIELD_NUMBER: _builtins.int
+    MAX_HOSTS_FIELD_NUMBER: _builtins.int
+    WHEN_FIELD_NUMBER: _builtins.int
+    MFA_FRESH_FIELD_NUMBER: _builtins.int
     role: _builtins.str
     description: _builtins.str
     default_s: _builtins.int
@@ -1065,6 +1164,16 @@ class Choice(_message.Message):
     reason: _builtins.bool
     ticket: _builtins.bool
     approvals: _builtins.int
+    until: _builtins.int
+    """When the right to it ends by itself, so that no grant of it lasts longer; zero: it does not."""
+    active: _builtins.bool
+    """The person's without approval, reason and code."""
+    once: _builtins.bool
+    """Its grants are for one sudo."""
+    max_hosts: _builtins.int
+    """How many hosts one request may name."""
+    mfa_fresh: _builtins.bool
+    """A code proved so short ago on this host will do, and was: none has to be given."""
     @_builtins.property
     def approvers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -1073,6 +1182,10 @@ class Choice(_message.Message):
 
     @_builtins.property
     def run_as_users(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def when(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Under which conditions, a line each."""
+
     def __init__(
         self,
         *,
@@ -1087,10 +1200,16 @@ class Choice(_message.Message):
         approvers: _abc.Iterable[_builtins.str] | None = ...,
         commands: _abc.Iterable[_builtins.str] | None = ...,
         run_as_users: _abc.Iterable[_builtins.str] | None = ...,
+        until: _builtins.int = ...,
+        active: _builtins.bool = ...,
+        once: _builtins.bool = ...,
+        max_hosts: _builtins.int = ...,
+        when: _abc.Iterable[_builtins.str] | None = ...,
+        mfa_fresh: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals", b"approvals", "approvers", b"approvers", "commands", b"commands", "default_s", b"default_s", "description", b"description", "max_s", b"max_s", "mfa", b"mfa", "reason", b"reason", "role", b"role", "run_as_users", b"run_as_users", "ticket", b"ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "approvals", b"approvals", "approvers", b"approvers", "commands", b"commands", "default_s", b"default_s", "description", b"description", "max_hosts", b"max_hosts", "max_s", b"max_s", "mfa", b"mfa", "mfa_fresh", b"mfa_fresh", "once", b"once", "reason", b"reason", "role", b"role", "run_as_users", b"run_as_users", "ticket", b"ticket", "until", b"until", "when", b"when"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1136,6 +1255,9 @@ class CreateRequestRequest(_message.Message):
     ONCE_FIELD_NUMBER: _builtins.int
     SESSION_FIELD_NUMBER: _builtins.int
     STARTS_AT_FIELD_NUMBER: _builtins.int
+    LOGIN_FIELD_NUMBER: _builtins.int
+    HOSTS_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
     role: _builtins.str
     duration_s: _builtins.int
     """Zero: the role's default."""
@@ -1147,11 +1269,21 @@ class CreateRequestRequest(_message.Message):
     """The audit session the grant is for; zero: any of the person's."""
     starts_at: _builtins.int
     """Zero: as soon as it is approved."""
+    dry_run: _builtins.bool
+    """Check all of it but the code, store nothing; the answer has no id."""
     @_builtins.property
     def user(self) -> Global___LocalUser: ...
     @_builtins.property
     def ask(self) -> _common_pb2.Ask:
         """argv may be empty: the role is activated without naming a first command."""
+
+    @_builtins.property
+    def login(self) -> Global___Login: ...
+    @_builtins.property
+    def hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Not empty: for all hosts it selects, each `key=value`, `key!=value` or a host's name (SPEC 9.7); the
+        answer is the first host's request, and the others have the same batch.
+        """
 
     def __init__(
         self,
@@ -1166,14 +1298,65 @@ class CreateRequestRequest(_message.Message):
         once: _builtins.bool = ...,
         session: _builtins.int = ...,
         starts_at: _builtins.int = ...,
+        login: Global___Login | None = ...,
+        hosts: _abc.Iterable[_builtins.str] | None = ...,
+        dry_run: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "user", b"user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "login", b"login", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "duration_s", b"duration_s", "once", b"once", "otp", b"otp", "reason", b"reason", "role", b"role", "session", b"session", "starts_at", b"starts_at", "ticket", b"ticket", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "dry_run", b"dry_run", "duration_s", b"duration_s", "hosts", b"hosts", "login", b"login", "once", b"once", "otp", b"otp", "reason", b"reason", "role", b"role", "session", b"session", "starts_at", b"starts_at", "ticket", b"ticket", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateRequestRequest: _TypeAlias = CreateRequestRequest  # noqa: Y015
+
+@_typing.final
+class LocalRenewRequest(_message.Message):
+    """An eligibility that ends soon, or has ended, shall last longer; somebody has to approve it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    role: _builtins.str
+    reason: _builtins.str
+    @_builtins.property
+    def user(self) -> Global___LocalUser: ...
+    def __init__(
+        self,
+        *,
+        user: Global___LocalUser | None = ...,
+        role: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "role", b"role", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocalRenewRequest: _TypeAlias = LocalRenewRequest  # noqa: Y015
+
+@_typing.final
+class LocalListEligibilitiesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def user(self) -> Global___LocalUser: ...
+    def __init__(
+        self,
+        *,
+        user: Global___LocalUser | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocalListEligibilitiesRequest: _TypeAlias = LocalListEligibilitiesRequest  # noqa: Y015
 
 @_typing.final
 class ExtendGrantRequest(_message.Message):

@@ -5,6 +5,7 @@ import warnings
 
 from jit_protos.v1 import common_pb2 as jit__protos_dot_v1_dot_common__pb2
 from jit_protos.v1 import host_pb2 as jit__protos_dot_v1_dot_host__pb2
+from jit_protos.v1 import policy_pb2 as jit__protos_dot_v1_dot_policy__pb2
 from jit_protos.v1 import sessions_pb2 as jit__protos_dot_v1_dot_sessions__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -154,6 +155,16 @@ class HostServiceStub(object):
                 request_serializer=jit__protos_dot_v1_dot_host__pb2.ListMineRequest.SerializeToString,
                 response_deserializer=jit__protos_dot_v1_dot_host__pb2.ListMineResponse.FromString,
                 _registered_method=True)
+        self.ListMyEligibilities = channel.unary_unary(
+                '/jit.v1.HostService/ListMyEligibilities',
+                request_serializer=jit__protos_dot_v1_dot_host__pb2.LocalListEligibilitiesRequest.SerializeToString,
+                response_deserializer=jit__protos_dot_v1_dot_policy__pb2.ListEligibilitiesResponse.FromString,
+                _registered_method=True)
+        self.RenewMyEligibility = channel.unary_unary(
+                '/jit.v1.HostService/RenewMyEligibility',
+                request_serializer=jit__protos_dot_v1_dot_host__pb2.LocalRenewRequest.SerializeToString,
+                response_deserializer=jit__protos_dot_v1_dot_policy__pb2.Renewal.FromString,
+                _registered_method=True)
         self.ListMySessions = channel.unary_unary(
                 '/jit.v1.HostService/ListMySessions',
                 request_serializer=jit__protos_dot_v1_dot_host__pb2.LocalListSessionsRequest.SerializeToString,
@@ -238,6 +249,19 @@ class HostServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListMyEligibilities(self, request, context):
+        """The person's own, over all hosts; with their ends, and what was asked to renew them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenewMyEligibility(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListMySessions(self, request, context):
         """The person's own sessions, on any host, newest first.
         """
@@ -310,6 +334,16 @@ def add_HostServiceServicer_to_server(servicer, server):
                     servicer.ListMine,
                     request_deserializer=jit__protos_dot_v1_dot_host__pb2.ListMineRequest.FromString,
                     response_serializer=jit__protos_dot_v1_dot_host__pb2.ListMineResponse.SerializeToString,
+            ),
+            'ListMyEligibilities': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMyEligibilities,
+                    request_deserializer=jit__protos_dot_v1_dot_host__pb2.LocalListEligibilitiesRequest.FromString,
+                    response_serializer=jit__protos_dot_v1_dot_policy__pb2.ListEligibilitiesResponse.SerializeToString,
+            ),
+            'RenewMyEligibility': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewMyEligibility,
+                    request_deserializer=jit__protos_dot_v1_dot_host__pb2.LocalRenewRequest.FromString,
+                    response_serializer=jit__protos_dot_v1_dot_policy__pb2.Renewal.SerializeToString,
             ),
             'ListMySessions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListMySessions,
@@ -575,6 +609,60 @@ class HostService(object):
             '/jit.v1.HostService/ListMine',
             jit__protos_dot_v1_dot_host__pb2.ListMineRequest.SerializeToString,
             jit__protos_dot_v1_dot_host__pb2.ListMineResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMyEligibilities(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jit.v1.HostService/ListMyEligibilities',
+            jit__protos_dot_v1_dot_host__pb2.LocalListEligibilitiesRequest.SerializeToString,
+            jit__protos_dot_v1_dot_policy__pb2.ListEligibilitiesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewMyEligibility(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jit.v1.HostService/RenewMyEligibility',
+            jit__protos_dot_v1_dot_host__pb2.LocalRenewRequest.SerializeToString,
+            jit__protos_dot_v1_dot_policy__pb2.Renewal.FromString,
             options,
             channel_credentials,
             insecure,

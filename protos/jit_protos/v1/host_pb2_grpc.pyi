@@ -12,6 +12,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from jit_protos.v1 import common_pb2 as _common_pb2
 from jit_protos.v1 import host_pb2 as _host_pb2
+from jit_protos.v1 import policy_pb2 as _policy_pb2
 from jit_protos.v1 import sessions_pb2 as _sessions_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -77,6 +78,9 @@ class HostServiceStub:
     ExtendGrant: _grpc.UnaryUnaryMultiCallable[_host_pb2.ExtendGrantRequest, _common_pb2.Request]
     """A live grant of this host shall last longer: at once within the role's maximum, past it once approved."""
     ListMine: _grpc.UnaryUnaryMultiCallable[_host_pb2.ListMineRequest, _host_pb2.ListMineResponse]
+    ListMyEligibilities: _grpc.UnaryUnaryMultiCallable[_host_pb2.LocalListEligibilitiesRequest, _policy_pb2.ListEligibilitiesResponse]
+    """The person's own, over all hosts; with their ends, and what was asked to renew them."""
+    RenewMyEligibility: _grpc.UnaryUnaryMultiCallable[_host_pb2.LocalRenewRequest, _policy_pb2.Renewal]
     ListMySessions: _grpc.UnaryUnaryMultiCallable[_host_pb2.LocalListSessionsRequest, _sessions_pb2.ListSessionsResponse]
     """The person's own sessions, on any host, newest first."""
     GetMySession: _grpc.UnaryUnaryMultiCallable[_host_pb2.LocalSessionRef, _sessions_pb2.SessionDetails]
@@ -100,6 +104,9 @@ class HostServiceAsyncStub(HostServiceStub):
     ExtendGrant: _aio.UnaryUnaryMultiCallable[_host_pb2.ExtendGrantRequest, _common_pb2.Request]  # type: ignore[assignment]
     """A live grant of this host shall last longer: at once within the role's maximum, past it once approved."""
     ListMine: _aio.UnaryUnaryMultiCallable[_host_pb2.ListMineRequest, _host_pb2.ListMineResponse]  # type: ignore[assignment]
+    ListMyEligibilities: _aio.UnaryUnaryMultiCallable[_host_pb2.LocalListEligibilitiesRequest, _policy_pb2.ListEligibilitiesResponse]  # type: ignore[assignment]
+    """The person's own, over all hosts; with their ends, and what was asked to renew them."""
+    RenewMyEligibility: _aio.UnaryUnaryMultiCallable[_host_pb2.LocalRenewRequest, _policy_pb2.Renewal]  # type: ignore[assignment]
     ListMySessions: _aio.UnaryUnaryMultiCallable[_host_pb2.LocalListSessionsRequest, _sessions_pb2.ListSessionsResponse]  # type: ignore[assignment]
     """The person's own sessions, on any host, newest first."""
     GetMySession: _aio.UnaryUnaryMultiCallable[_host_pb2.LocalSessionRef, _sessions_pb2.SessionDetails]  # type: ignore[assignment]
@@ -174,6 +181,21 @@ class HostServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _host_pb2.ListMineRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_host_pb2.ListMineResponse, _abc.Awaitable[_host_pb2.ListMineResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListMyEligibilities(
+        self,
+        request: _host_pb2.LocalListEligibilitiesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_pb2.ListEligibilitiesResponse, _abc.Awaitable[_policy_pb2.ListEligibilitiesResponse]]:
+        """The person's own, over all hosts; with their ends, and what was asked to renew them."""
+
+    @_abc_1.abstractmethod
+    def RenewMyEligibility(
+        self,
+        request: _host_pb2.LocalRenewRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_pb2.Renewal, _abc.Awaitable[_policy_pb2.Renewal]]: ...
 
     @_abc_1.abstractmethod
     def ListMySessions(

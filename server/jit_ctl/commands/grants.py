@@ -11,7 +11,7 @@ from jit_ctl import describe
 from jit_ctl.batch import each
 from jit_ctl.completing import grant_ids
 from jit_ctl.model import Grant, GrantState
-from jit_ctl.options import LISTS, output_options, reference, server_options
+from jit_ctl.options import LISTS, output_options, reason_option, reference, server_options
 from jit_ctl.output import Column, Output
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _ended(out: Output) -> Callable[[Grant], list[str]]:
 
 @grants.command()
 @click.argument("grant_ids", metavar="ID…", nargs=-1, required=True, callback=reference, shell_complete=grant_ids)
-@click.option("-m", "--reason", required=True, metavar="TEXT", callback=reference, help="Why; kept in the audit log.")
+@reason_option("Why; kept in the audit log.", required=True)
 @output_options(*LISTS)
 @server_options
 def revoke(*, out: Output, server: Server, grant_ids: tuple[str, ...], reason: str) -> None:

@@ -13,7 +13,7 @@ import click
 from jit_ctl.batch import each
 from jit_ctl.completing import host_names, lock_ids, role_names, user_names
 from jit_ctl.model import Lock
-from jit_ctl.options import LISTS, Command, Duration, output_options, reference, server_options
+from jit_ctl.options import LISTS, Command, Duration, output_options, reason_option, reference, server_options
 from jit_ctl.output import Column, Output
 
 if TYPE_CHECKING:
@@ -65,9 +65,7 @@ def _lock_options(command: Command) -> Command:
     for option in (
         server_options,
         output_options(*LISTS),
-        click.option(
-            "-m", "--reason", required=True, metavar="TEXT", callback=reference, help="Why; whoever is refused sees it."
-        ),
+        reason_option("Why; whoever is refused sees it.", required=True),
         click.option(
             "--for", "duration_s", type=Duration(), default=0, help="For so long.  [default: until it is lifted]"
         ),
@@ -119,7 +117,7 @@ def role(*, out: Output, server: Server, target: str, reason: str, duration_s: i
 
 @click.command()
 @click.argument("lock_refs", metavar="ID…", nargs=-1, required=True, callback=reference, shell_complete=lock_ids)
-@click.option("-m", "--reason", required=True, metavar="TEXT", callback=reference, help="Why; kept in the audit log.")
+@reason_option("Why; kept in the audit log.", required=True)
 @output_options(*LISTS)
 @server_options
 def unlock(*, out: Output, server: Server, lock_refs: tuple[str, ...], reason: str) -> None:

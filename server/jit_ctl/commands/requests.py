@@ -11,8 +11,8 @@ from jit_ctl import describe, times
 from jit_ctl.batch import each
 from jit_ctl.completing import request_ids
 from jit_ctl.model import Request, RequestState
-from jit_ctl.options import LISTS, STREAMS, output_options, reference, server_options
-from jit_ctl.output import Column, Output
+from jit_ctl.options import LISTS, STREAMS, output_options, reason_option, reference, server_options
+from jit_ctl.output import Column, Format, Output
 
 if TYPE_CHECKING:
     from jit_ctl.client import Server
@@ -21,7 +21,7 @@ _STATE: Column[Request] = Column("STATE", lambda r: r.state.value, style=lambda 
 _COLUMNS: Sequence[Column[Request]] = (
     Column("ID", lambda r: r.request_id, whole=True),
     Column("WHO", lambda r: r.user),
-    Column("HOST", lambda r: r.host),
+    Column("HOST", describe.where),
     Column("AS", lambda r: describe.run_as(r.ask.run_as_user, r.ask.run_as_group)),
     Column("COMMAND", describe.what),
     Column("ROLE", lambda r: r.role),
@@ -61,9 +61,16 @@ def ls(*, out: Output, server: Server, every: bool, states: tuple[str, ...], lim
         raise click.UsageError("--all and --state exclude each other")
     wanted = tuple(RequestState) if every else tuple(map(RequestState, states))
     found = server.requests(wanted, limit)
-    out.items(found, WITH_STATE if wanted else _COLUMNS, name, "no such requests" if wanted else "no pending requests")
+    shown = _each_batch_once(found) if out.format in {Format.TABLE, Format.NAME} else found
+    out.items(shown, WITH_STATE if wanted else _COLUMNS, name, "no such requests" if wanted else "no pending requests")
     if len(found) == limit:
         out.talk(f"only the newest {limit} are shown; more with --limit")
+
+
+def _each_batch_once(found: Sequence[Request]) -> list[Request]:
+    """Who decides on one request for several hosts decides on all of them; JSON has each."""
+    first = {request.batch_id: request for request in reversed(found) if request.batch_id}
+    return [request for request in found if not request.batch_id or first[request.batch_id] is request]
 
 
 @requests.command()
@@ -78,8 +85,10 @@ def show(*, out: Output, server: Server, request_id: str) -> None:
 def _decided(out: Output) -> Callable[[Request], list[str]]:
     def lines(request: Request) -> list[str]:
         run_as = describe.run_as(request.ask.run_as_user, request.ask.run_as_group)
-        where = f"{request.user} on {request.host} as {run_as}"
+        where = f"{request.user} on {describe.where(request)} as {run_as}"
         line = f"{request.request_id} {_outcome(request)}: {where}: {describe.what(request)}"
+        if request.batch:
+            return [line, *(f"  {one}" for one in describe.batch(request))]
         if request.grant is None:
             return [line]
         return [line, f"{request.grant.grant_id} {describe.grant_status(request.grant, out.moment)}"]
@@ -95,7 +104,7 @@ def _outcome(request: Request) -> str:
 
 @requests.command()
 @click.argument("request_ids", metavar="ID…", nargs=-1, required=True, callback=reference, shell_complete=request_ids)
-@click.option("-m", "--reason", default="", metavar="TEXT", help="Why; kept in the audit log.")
+@reason_option("Why; kept in the audit log.")
 @output_options(*LISTS)
 @server_options
 def approve(*, out: Output, server: Server, request_ids: tuple[str, ...], reason: str) -> None:
@@ -105,7 +114,7 @@ def approve(*, out: Output, server: Server, request_ids: tuple[str, ...], reason
 
 @requests.command()
 @click.argument("request_ids", metavar="ID…", nargs=-1, required=True, callback=reference, shell_complete=request_ids)
-@click.option("-m", "--reason", required=True, metavar="TEXT", callback=reference, help="Why; the requester sees it.")
+@reason_option("Why; the requester sees it.", required=True)
 @output_options(*LISTS)
 @server_options
 def deny(*, out: Output, server: Server, request_ids: tuple[str, ...], reason: str) -> None:

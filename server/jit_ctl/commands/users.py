@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 def _state(user: User) -> str:
     if user.disabled:
         return "disabled"
+    if user.service:
+        return "service"
     return "enabled" if user.mfa_enrolled else "no second factor"
 
 
+_STYLES = {"disabled": "red", "no second factor": "yellow"}
 _COLUMNS: Sequence[Column[User]] = (
     Column("NAME", lambda u: u.name),
     Column("ACCOUNT", lambda u: u.account),
-    Column("STATE", _state, style=lambda u: "red" if u.disabled else "" if u.mfa_enrolled else "yellow"),
+    Column("STATE", _state, style=lambda u: _STYLES.get(_state(u), "")),
     Column("DUTIES", lambda u: ", ".join(u.duties)),
     Column("GROUPS", lambda u: ", ".join(u.groups)),
     Column("SINCE", lambda u: u.created_at),
@@ -52,7 +55,10 @@ def ls(*, out: Output, server: Server) -> None:
     out.items(server.users(), _COLUMNS, name, "no users")
 
 
-def _tell_token(made: UserWithToken, out: Output) -> None:
+def _tell_made(made: UserWithToken, out: Output) -> None:
+    if made.user.service:
+        out.item(made, lambda result: result.user.name, lambda result: [f"{result.user.name} is added, as a service"])
+        return
     if out.for_people:
         out.talk(f"{made.user.name} runs this once, before {out.when(made.mfa_token_expires_at)}:")
     out.item(made, lambda result: result.mfa_token, lambda result: [_mfa_command(result)])
@@ -69,14 +75,18 @@ def _mfa_command(made: UserWithToken) -> str:
 @click.option(
     "--duty", "duties", multiple=True, type=click.Choice(["admin", "auditor"]), help="A duty; may be repeated."
 )
+@click.option("--service", is_flag=True, help="A program's account: it never logs in or approves.")
 @output_options(*LISTS)
 @server_options
-def add(*, out: Output, server: Server, user: str, account: str, duties: tuple[str, ...]) -> None:
+def add(*, out: Output, server: Server, user: str, account: str, duties: tuple[str, ...], service: bool) -> None:
     """Add a person; prints the command by which they enrol a second factor.
 
-    With '-o name' only the one-time token is printed.
+    With '-o name' only the one-time token is printed. A service gets none: it has only roles that the policy says are
+    active for it. For example: jitctl users add backup --service
     """
-    _tell_token(server.create_user(user, account, duties), out)
+    if service and duties:
+        raise click.UsageError("a service has no duties")
+    _tell_made(server.create_user(user, account, duties, service=service), out)
 
 
 @users.command()
@@ -108,4 +118,4 @@ def mfa_reset(*, out: Output, server: Server, user: str, yes: bool) -> None:
     With '-o name' only the one-time token is printed.
     """
     confirm(f"Take away the second factor of {user}?", yes=yes)
-    _tell_token(server.reset_mfa(user), out)
+    _tell_made(server.reset_mfa(user), out)

@@ -1,17 +1,18 @@
 """What a person wants sudo to run, and what a role lets sudo run.
 
-`Command` and the rules for it are SPEC 2.3; limits are SPEC 7.  What could not be rendered on a host without doubt is
-refused here already, where the person still sees why.
+`Command` and the rules for it are SPEC 2.3 and 9.3; limits are SPEC 7.  What a host could not write into sudoers
+without doubt is refused here already, where the person still sees why.
 """
 
 from __future__ import annotations
 
-import posixpath
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from jit_server.domain import shell
+from jit_server.domain import pattern, shell
+from jit_server.domain.pattern import Pattern
 from jit_server.errors import Invalid, LimitExceeded
 
 MAX_WORDS = 1_000
@@ -22,24 +23,55 @@ MAX_COMMANDS = 200
 ALL: Final = "ALL"
 """Any command at all."""
 
-_PATH = re.compile(r"/[A-Za-z0-9._+@%=:,~/-]*[A-Za-z0-9._+@%=:,~-]")
-_ARG = re.compile(r"[!-~]{1,4096}")
+_PATH = re.compile(r"(/[A-Za-z0-9._+@%~-]+)+")
+_ARG = re.compile(r"[!-~]+")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One program; with exactly these arguments, or with any if `args` is None."""
+    """One program; with exactly these arguments, with those an expression matches, or with any if `args` is None.
+
+    `sha256`, hexadecimal: only while the file's content has this digest; empty: whatever it holds.
+    """
 
     path: str
-    args: tuple[str, ...] | None
+    args: tuple[str, ...] | Pattern | None
+    sha256: str = ""
 
     def __str__(self) -> str:
-        """One shell-quoted line; `…` stands for any arguments."""
-        return f"{shell.quote(self.path)} …" if self.args is None else shell.join((self.path, *self.args))
+        """One line, exact arguments as a shell would have to be told them; `…` stands for any arguments."""
+        digest = f"sha256:{self.sha256} " if self.sha256 else ""
+        match self.args:
+            case None:
+                return f"{digest}{shell.quote(self.path)} …"
+            case Pattern() as expression:
+                return f"{digest}{shell.quote(self.path)} {expression}"
+            case words:
+                return f"{digest}{shell.join((self.path, *words))}"
+
+    def admits(self, argv: Sequence[str]) -> bool:
+        """Whether it lets this command line through; what the file holds is seen only on the host."""
+        if not argv or argv[0] != self.path:
+            return False
+        match self.args:
+            case None:
+                return True
+            case Pattern() as expression:
+                return expression.matches_words(argv[1:])
+            case words:
+                return words == tuple(argv[1:])
 
     def covers(self, other: Command) -> bool:
-        """Whether everything `other` lets through is let through by this."""
-        return self.path == other.path and (self.args is None or self.args == other.args)
+        """Whether everything `other` lets through is let through by this.
+
+        Of two different expressions it is not told; then the answer is no.
+        """
+        if self.path != other.path or self.sha256 not in ("", other.sha256):
+            return False
+        if self.args is None or self.args == other.args:
+            return True
+        return isinstance(other.args, tuple) and self.admits((other.path, *other.args))
 
 
 Commands = tuple[Command, ...] | Literal["ALL"]
@@ -70,7 +102,7 @@ class Ask:
 
 
 def describe(commands: Commands) -> tuple[str, ...]:
-    """One shell-quoted line for each command, or the one word ALL."""
+    """One line for each command, or the one word ALL."""
     return (ALL,) if commands == ALL else tuple(str(command) for command in commands)
 
 
@@ -83,16 +115,42 @@ def covers(commands: Commands, wanted: Commands) -> bool:
     return all(any(have.covers(want) for have in commands) for want in wanted)
 
 
+def admits(commands: Commands, argv: Sequence[str]) -> bool:
+    """Whether `commands` let this command line through."""
+    return commands == ALL or any(command.admits(argv) for command in commands)
+
+
+def narrowed(commands: Commands, argv: Sequence[str]) -> Commands:
+    """What of `commands` is for exactly this command line: it alone, with the digests it is held to; may be nothing."""
+    exact = Command(argv[0], tuple(argv[1:]))
+    if commands == ALL:
+        return (exact,)
+    digests = {command.sha256 for command in commands if command.admits(argv)}
+    return tuple(replace(exact, sha256=digest) for digest in sorted({""} & digests or digests))
+
+
 def command_problem(command: Command) -> str | None:
-    """Say why no host could render this command without doubt (SPEC 2.3), or None if one can."""
-    if not _PATH.fullmatch(command.path) or posixpath.normpath(command.path) != command.path:
-        return f"{command.path[:200]!a} is not an absolute, normalised path of plain characters"
-    for arg in command.args or ():
-        if len(arg) > MAX_ARG_LENGTH:
-            return f"an argument has {len(arg)} characters; the limit is {MAX_ARG_LENGTH}"
-        if not _ARG.fullmatch(arg):
-            return f"the argument {arg[:80]!a} is empty, or has blanks or characters outside printable ASCII"
-    return None
+    """Say why no host could write this command into sudoers without doubt, and what to do instead; None if one can."""
+    path, args = command.path, command.args
+    if not _PATH.fullmatch(path) or len(path) > MAX_ARG_LENGTH or not {".", ".."}.isdisjoint(path.split("/")):
+        return f"{path[:200]!a} is not an absolute, normalised path of plain characters"
+    if path.endswith("/sudoedit"):
+        return "sudoedit lets its user choose the editor: name a program that puts the file in place"
+    if command.sha256 and not _SHA256.fullmatch(command.sha256):
+        return f"{command.sha256[:80]!a} is not a SHA-256 digest: 64 hexadecimal digits in lower case"
+    if args is None:
+        return None
+    return pattern.problem(args.text) if isinstance(args, Pattern) else _words_problem(args)
+
+
+def _words_problem(words: Sequence[str]) -> str | None:
+    for word in words:
+        if len(word) > MAX_ARG_LENGTH:
+            return f"an argument has {len(word)} characters; the limit is {MAX_ARG_LENGTH}"
+        if not _ARG.fullmatch(word):
+            shown = ascii(word[:80])
+            return f"the argument {shown} is empty, or has blanks or characters outside printable ASCII"
+    return 'the argument "" alone would mean no arguments to sudo' if tuple(words) == ('""',) else None
 
 
 def check_ask(untrusted_ask: Ask) -> Ask:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from jit_server.domain.grant import Grant, remaining_s
 from jit_server.domain.identity import Host, User
 from jit_server.domain.lifecycle import LIVE, GrantState
-from jit_server.domain.policy import Extend, Policy, Refused, Role, still_covers
+from jit_server.domain.policy.decision import Refused, still_covers
+from jit_server.domain.policy.model import Extend, Policy, Role
 from jit_server.domain.span import typed
 
 
@@ -44,9 +45,11 @@ def closed(grant: Grant, now: int) -> str | None:
     return None
 
 
-def weigh(policy: Policy, grant: Grant, user: User, host: Host, duration_s: int) -> AtOnce | LikeNew | Refused:
+def weigh(
+    policy: Policy, grant: Grant, user: User, host: Host, *, duration_s: int, at: int
+) -> AtOnce | LikeNew | Refused:
     """Decide on `duration_s` more seconds (zero: the role's default) for a grant that is not `closed`."""
-    standing = still_covers(policy, grant, user, host)
+    standing = still_covers(policy, grant, user, host, at)
     if standing is not None:
         return standing
     role = policy.roles[grant.role]

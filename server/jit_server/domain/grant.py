@@ -7,17 +7,21 @@ exactly those of SPEC 2.2, in one order and without blanks, so the same grant is
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
 from jit_server.domain.ask import ALL, MAX_COMMANDS, Commands
 from jit_server.domain.identity import LocalUser
 from jit_server.domain.lifecycle import LIVE, GrantState
+from jit_server.domain.pattern import Pattern
 
 DOMAIN_TAG = b"jit grant v1"
 MAX_ENVELOPE = 32_768
 ROOM_FOR_THE_REST = 8_192
-"""What of an envelope is kept free for everything but the commands, names of the greatest length among it."""
+"""What of an envelope is kept free for everything but the commands, their directory and their variables."""
+
+MAX_VARIABLES = 64
 
 RESIGN_AFTER_US = 30 * 1_000_000
 """An undelivered grant is signed anew after this, so that `remaining_s` does not outlive the grant by much (S2)."""
@@ -98,6 +102,10 @@ class Grant:
     """Not zero: sudo starts only once somebody watches; unwatched it is frozen, and killed after so many seconds."""
     retain_s: int = DEFAULT_RETAIN_S
     """How long recordings of its sessions are kept after their end."""
+    directory: str = ""
+    """Where its commands run; empty: where the person is."""
+    environment: tuple[str, ...] = ()
+    """Variables of the person's that its commands see, beside those the host's sudo always passes."""
     extensions: int = 0
     signature: Signature | None = None
     agreed_until: int = 0
@@ -163,15 +171,15 @@ class Grant:
         return max(self.revision + 1, min(1 + (now - self.not_before) // REVISION_US, MAX_REVISION))
 
 
-def too_large(commands: Commands) -> str | None:
-    """Say why no host would take a grant of these commands (SPEC 2.1, 2.2), or None if hosts would."""
-    if commands == ALL:
-        return None
-    if len(commands) > MAX_COMMANDS:
+def too_large(commands: Commands, directory: str = "", environment: Collection[str] = ()) -> str | None:
+    """Say why no host would take a grant of so much (SPEC 2.1, 2.2), or None if hosts would."""
+    if commands != ALL and len(commands) > MAX_COMMANDS:
         return f"{len(commands)} commands; the limit is {MAX_COMMANDS}"
-    size = len(_to_json(_listed(commands)).encode())
+    if len(set(environment)) > MAX_VARIABLES:
+        return f"{len(set(environment))} variables; the limit is {MAX_VARIABLES}"
+    size = len(_to_json([_listed(commands), directory, sorted(set(environment))]).encode())
     if size > MAX_ENVELOPE - ROOM_FOR_THE_REST:
-        return f"{size} bytes of commands; the limit is {MAX_ENVELOPE - ROOM_FOR_THE_REST}"
+        return f"{size} bytes of commands, directory and variables; the limit is {MAX_ENVELOPE - ROOM_FOR_THE_REST}"
     return None
 
 
@@ -193,6 +201,8 @@ def message(grant: Grant, *, revision: int, boot_id: str, now: int) -> bytes:
         "run_as_user": grant.run_as_user,
         "run_as_group": grant.run_as_group,
         "commands": _listed(grant.commands),
+        "directory": grant.directory,
+        "environment": sorted(set(grant.environment)),
         "shell": grant.shell,
         "record": grant.record.value,
         "required": grant.required,
@@ -212,7 +222,14 @@ def message(grant: Grant, *, revision: int, boot_id: str, now: int) -> bytes:
 def _listed(commands: Commands) -> object:
     if commands == ALL:
         return ALL
-    return [{"path": command.path, "args": command.args} for command in commands]
+    return [
+        {
+            "path": command.path,
+            "args": {"regex": command.args.text} if isinstance(command.args, Pattern) else command.args,
+            "sha256": command.sha256,
+        }
+        for command in commands
+    ]
 
 
 def _to_json(value: object) -> str:

@@ -60,6 +60,8 @@ class User:
     created_at: int
     disabled: bool = False
     mfa_enrolled: bool = False
+    service: bool = False
+    """An account of a program: it never logs in, approves or has a second factor, and has only active roles."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,12 @@ class Kind(StrEnum):
     GRANT = "gnt"
     SESSION = "ses"
     LOCK = "lck"
+    CHANGE = "chg"
+    RENEWAL = "rnw"
+    BATCH = "bat"
 
 
-_ID = re.compile(r"(?:usr|hst|req|gnt|ses|lck)-[0-9a-hjkmnp-tv-z]{16}")
+_ID = re.compile(r"(?:usr|hst|req|gnt|ses|lck|chg|rnw|bat)-[0-9a-hjkmnp-tv-z]{16}")
 _PREFIX = re.compile(r"[0-9a-hjkmnp-tv-z]{4,16}")
 
 

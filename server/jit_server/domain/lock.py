@@ -1,6 +1,6 @@
 """A lock: while it stands, nothing it hits is asked for, decided on, started or extended (S10).
 
-Rule 1: what a lock hits is decided here and nowhere else; `domain/policy.py` asks it in every decision.
+Rule 1: what a lock hits is decided here and nowhere else; `domain/policy/decision.py` asks it in every decision.
 Rule 2: a lock hits by name.  A person's name is theirs for ever, whatever the case of its letters, and a host that
 enrols again under its old name is the host that somebody wanted to be locked.
 Rule 3: locks add up: of two that hit the same thing both have to go.
@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 
 from jit_server.domain.identity import Host, User
-from jit_server.domain.span import typed
+from jit_server.domain.span import instant, typed
 from jit_server.errors import Invalid
 
 MAX_LOCK_S = 366 * 24 * 3600
@@ -59,7 +58,7 @@ class Lock:
     def __str__(self) -> str:
         """Why not, for the person who is refused: "alice is locked until 2026-11-23 14:00 UTC: … (by carol)"."""
         what = self.target if self.kind is LockKind.USER else f"{self.kind} {self.target}"
-        until = f" until {_instant(self.expires_at)}" if self.expires_at else ""
+        until = f" until {instant(self.expires_at)}" if self.expires_at else ""
         return f"{what} is locked{until}: {self.reason} (by {self.created_by})"
 
 
@@ -98,7 +97,3 @@ def check_kind(untrusted_word: str) -> LockKind:
 def _longest(locks: Iterable[Lock]) -> Lock | None:
     """So that "until" is true: the one without an end, or else the one with the latest."""
     return max(locks, key=lambda lock: (not lock.expires_at, lock.expires_at), default=None)
-
-
-def _instant(at: int) -> str:
-    return f"{datetime.fromtimestamp(at // 1_000_000, UTC):%Y-%m-%d %H:%M} UTC"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jit_server.domain.ask import Ask
 from jit_server.domain.identity import LocalUser
 from jit_server.domain.lifecycle import RequestState
+from jit_server.domain.policy.circumstances import Login
 from jit_server.errors import Invalid, LimitExceeded
 
 MAX_PENDING = 20
@@ -57,6 +58,10 @@ class AccessRequest:
     session: int = 0
     starts_at: int = 0
     extends: str = ""
+    login: Login = field(default_factory=Login)
+    """The login session it was asked from, as the host attests it."""
+    batch_id: str = ""
+    """Requests for several hosts that were made as one have the same; empty: this one stands alone."""
     decisions: tuple[Decision, ...] = ()
 
     @property

@@ -1,6 +1,8 @@
-"""Lengths of time in messages, as people type them: what a hint says can be given back with -d."""
+"""Times in messages: spans as people type them, so that what a hint says can be given back with -d; and instants."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
@@ -14,3 +16,8 @@ def typed(seconds: int) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return ("-" if seconds < 0 else "") + ("".join(parts) or "0s")
+
+
+def instant(at: int) -> str:
+    """An instant (µs UTC) to the minute: `2026-11-23 14:00 UTC`."""
+    return f"{datetime.fromtimestamp(at // 1_000_000, UTC):%Y-%m-%d %H:%M} UTC"

@@ -6,25 +6,28 @@ from collections.abc import Collection
 
 from jit_server.domain.grant import Grant, Record
 from jit_server.domain.identity import Host, User
-from jit_server.domain.policy import Policy, Refused, Role, may_decide, still_covers
+from jit_server.domain.policy.decision import Refused, may_decide, still_covers
+from jit_server.domain.policy.model import Policy, Role
 from jit_server.domain.request import AccessRequest
 
 
 def refusal(
-    policy: Policy, grant: Grant, request: AccessRequest, user: User, host: Host, *, people: Collection[User]
+    policy: Policy, grant: Grant, request: AccessRequest, user: User, host: Host, *, people: Collection[User], at: int
 ) -> Refused | None:
     """Say why it may not, or None if the policy, the locks and those who approved still stand behind it."""
-    standing = still_covers(policy, grant, user, host)
+    standing = still_covers(policy, grant, user, host, at)
     if standing is not None:
         return standing
     role = policy.roles[grant.role]
-    if role.mfa and not request.mfa_passed:
+    eligibility = policy.eligibility(role, user, at)
+    active = eligibility is not None and eligibility.active
+    if role.mfa and not (active or request.mfa_passed):
         return Refused(role.name, f"role {role.name} wants a second factor by now, and none was shown")
     if _is_laxer(grant, role):
         return Refused(role.name, f"role {role.name} is recorded more closely by now")
     if role.watch_s and not 0 < grant.watch_s <= role.watch_s:
         return Refused(role.name, f"role {role.name} is watched more closely by now")
-    return _too_few(policy, role, grant, request, people)
+    return None if active else _too_few(policy, role, grant, request, people)
 
 
 def _too_few(

@@ -1,18 +1,18 @@
-"""AdminService: hosts, users and policy; who may do what the services decide, in the transaction of the call."""
+"""AdminService: hosts and users; who may do what the services decide, in the transaction of the call."""
 
 from __future__ import annotations
 
 from jit_protos.v1 import admin_pb2
+from jit_server.errors import Invalid
 from jit_server.rpc import wire
 from jit_server.rpc.dispatch import Service
 from jit_server.rpc.identity import Admission, LoggedIn
-from jit_server.rpc.server import POLICY_LIMIT
 from jit_server.services import Services
 from jit_server.services.people import NewUser
 
 
 class AdminService:
-    """Turns messages into calls of the host, people and policy services.
+    """Turns messages into calls of the host and people services.
 
     `bootstrap` is host:port of the bootstrap listener, `ca_fingerprint` what a host that enrols has to pin.
     """
@@ -35,11 +35,7 @@ class AdminService:
                 "DisableUser": self._disable_user,
                 "EnableUser": self._enable_user,
                 "ResetMfa": self._reset_mfa,
-                "LintPolicy": self._lint_policy,
-                "ApplyPolicy": self._apply_policy,
-                "ShowPolicy": self._show_policy,
             },
-            limits={"LintPolicy": POLICY_LIMIT, "ApplyPolicy": POLICY_LIMIT},
         )
 
     async def _create_enroll_token(
@@ -69,13 +65,14 @@ class AdminService:
     async def _create_user(
         self, caller: LoggedIn, request: admin_pb2.CreateUserRequest
     ) -> admin_pb2.CreateUserResponse:
-        created = await self._services.people.create(
-            caller.person,
-            wire.required(request.name, "the name of the user"),
-            wire.bounded(request.account, "the account"),
-            wire.duties(request.duties),
-        )
-        return _new_user_message(created)
+        name, duties = wire.required(request.name, "the name of the user"), wire.duties(request.duties)
+        account = wire.bounded(request.account, "the account")
+        if request.service:
+            if duties:
+                raise Invalid("a service has no duties", hint="add it without them")
+            view = await self._services.people.create_service(caller.person, name, account)
+            return admin_pb2.CreateUserResponse(user=wire.user_message(view))
+        return _new_user_message(await self._services.people.create(caller.person, name, account, duties))
 
     async def _list_users(self, caller: LoggedIn, _: admin_pb2.ListUsersRequest) -> admin_pb2.ListUsersResponse:
         views = await self._services.people.list_all(caller.person)
@@ -92,30 +89,6 @@ class AdminService:
     async def _reset_mfa(self, caller: LoggedIn, request: admin_pb2.UserRef) -> admin_pb2.CreateUserResponse:
         user = wire.required(request.user, "the user")
         return _new_user_message(await self._services.people.reset_mfa(caller.person, user))
-
-    async def _lint_policy(self, caller: LoggedIn, request: admin_pb2.PolicyText) -> admin_pb2.PolicyReport:
-        report = await self._services.policies.lint(caller.person, wire.policy_files(request))
-        return wire.policy_report_message(report.version, report.findings, report.grants_ended)
-
-    async def _apply_policy(self, caller: LoggedIn, request: admin_pb2.ApplyPolicyRequest) -> admin_pb2.PolicyReport:
-        report = await self._services.policies.apply(
-            caller.person,
-            wire.policy_files(request.policy),
-            expected_version=wire.policy_version(request.expected_version),
-            dry_run=request.dry_run,
-        )
-        return wire.policy_report_message(report.version, report.findings, report.grants_ended)
-
-    async def _show_policy(
-        self, caller: LoggedIn, request: admin_pb2.ShowPolicyRequest
-    ) -> admin_pb2.ShowPolicyResponse:
-        stored = await self._services.policies.show(caller.person, wire.policy_version(request.version))
-        return admin_pb2.ShowPolicyResponse(
-            version=stored.version,
-            policy=wire.policy_text_message(stored.files),
-            applied_by=stored.applied_by,
-            applied_at=stored.applied_at,
-        )
 
 
 def _new_user_message(created: NewUser) -> admin_pb2.CreateUserResponse:

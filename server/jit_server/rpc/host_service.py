@@ -11,6 +11,7 @@ from jit_server.ports import Changes
 from jit_server.rpc import host_wire, session_wire, wire
 from jit_server.rpc.access import MAX_CSR
 from jit_server.rpc.dispatch import Service
+from jit_server.rpc.eligibility_calls import EligibilityCalls
 from jit_server.rpc.finishing import finished
 from jit_server.rpc.host_session import HostSessions
 from jit_server.rpc.identity import Admission
@@ -46,6 +47,7 @@ class HostService:
                 "GetMySession": self._get_my_session,
                 "BeginTotp": self._begin_totp,
                 "ConfirmTotp": self._confirm_totp,
+                **EligibilityCalls(self._services).local_handlers(),
             },
         )
 
@@ -60,12 +62,15 @@ class HostService:
         ask = host_wire.ask(request.ask) if request.HasField("ask") else None
         role = wire.bounded(request.role, "the role")
         return host_wire.plan_message(
-            await self._services.requests.plan(caller, host_wire.local_user(request), ask, role)
+            await self._services.requests.plan(
+                caller, host_wire.local_user(request), ask, host_wire.login(request), role
+            )
         )
 
     async def _create_request(self, caller: HostCaller, request: host_pb2.CreateRequestRequest) -> common_pb2.Request:
         user, wanted = host_wire.local_user(request), host_wire.new_request(request)
-        return wire.request_message(await self._services.requests.create(caller, user, wanted))
+        service = self._services.batches if wanted.hosts else self._services.requests
+        return wire.request_message(await service.create(caller, user, wanted))
 
     async def _watch_request(
         self, caller: HostCaller, request: host_pb2.LocalRequestRef
@@ -76,9 +81,9 @@ class HostService:
         # What was typed may be a prefix; changes are told by the whole id.
         first = await finished(self._services.requests.get_local(caller, user, wanted))
         request_id = first.request.request_id
-        topics = [topic for topic in (request_id, first.request.extends) if topic]
+        topics = [request_id, first.request.extends, *(host.request_id for host in first.batch)]
         shown: common_pb2.Request | None = None
-        with self._changes.subscribe(topics) as changed:
+        with self._changes.subscribe([topic for topic in topics if topic]) as changed:
             while True:
                 view = await finished(self._services.requests.get_local(caller, user, request_id))
                 now = wire.request_message(view)

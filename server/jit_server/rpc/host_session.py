@@ -19,6 +19,7 @@ from jit_server.domain.session_order import REPEAT_S, Order
 from jit_server.errors import Invalid, Unauthenticated, Unavailable
 from jit_server.ports import Changes, Clock, Subscription, orders_of
 from jit_server.rpc import host_wire, session_wire
+from jit_server.rpc.account_queries import AccountQueries
 from jit_server.rpc.dispatch import Write
 from jit_server.rpc.finishing import finished, first_to_end
 from jit_server.rpc.replacing import Newest
@@ -39,10 +40,11 @@ Messages = AsyncIterator[host_pb2.HostMessage]
 class HostSessions:
     """All streams of hosts that this process serves."""
 
-    def __init__(self, services: Services, changes: Changes, clock: Clock) -> None:
+    def __init__(self, services: Services, changes: Changes, clock: Clock, accounts: AccountQueries) -> None:
         self._services = services
         self._changes = changes
         self._clock = clock
+        self._accounts = accounts
         self._newest = Newest("stream")
 
     async def serve(self, caller: HostCaller, messages: Messages, write: Write) -> None:
@@ -60,7 +62,8 @@ class HostSessions:
                     await write(host_wire.time_message(self._clock.now()))
                     await write(host_wire.kept_message(kept))
                     with self._changes.subscribe([orders_of(caller.host_id)]) as ordered:
-                        await _Exchange(self._services, caller, hello, write).run(messages, changed, ordered)
+                        exchange = _Exchange(self._services, caller, hello, write, self._accounts)
+                        await exchange.run(messages, changed, ordered)
                 finally:
                     if self._newest.is_newest(caller.host_id, mine):
                         await finished(self._services.hosts.disconnected(caller))
@@ -69,11 +72,14 @@ class HostSessions:
 class _Exchange:
     """What goes to and fro once the host has said who it is."""
 
-    def __init__(self, services: Services, caller: HostCaller, hello: Hello, write: Write) -> None:
+    def __init__(
+        self, services: Services, caller: HostCaller, hello: Hello, write: Write, accounts: AccountQueries
+    ) -> None:
         self._services = services
         self._caller = caller
         self._hello = hello
         self._write = write
+        self._accounts = accounts
         self._sent_generation = -1
         self._heard = self._sent = self._now()
         self._renew_at = math.inf
@@ -83,7 +89,8 @@ class _Exchange:
 
     async def run(self, messages: Messages, changed: Subscription, ordered: Subscription) -> None:
         """Go on until the host closes its side; raises `Unavailable` when it fell silent."""
-        await first_to_end(self._hear(messages), self._tell(changed), self._order(ordered))
+        with self._accounts.stream(self._caller.host_id, self._say):
+            await first_to_end(self._hear(messages), self._tell(changed), self._order(ordered))
 
     async def _hear(self, messages: Messages) -> None:
         while True:
@@ -135,6 +142,8 @@ class _Exchange:
                 await finished(self._services.hosts.seen(self._caller, now))
             case host_wire.Settled(generation):
                 await finished(self._services.delivery.settled(self._caller, generation))
+            case host_wire.Account() as account:
+                self._accounts.hear(self._caller.host_id, account)
             case Hello():
                 raise Invalid("the host said hello twice")
 

@@ -11,12 +11,13 @@ from jit_protos.v1 import common_pb2, host_pb2
 from jit_server.domain import report
 from jit_server.domain.ask import Ask
 from jit_server.domain.identity import LocalUser
+from jit_server.domain.policy.circumstances import Login, LoginKind, address
 from jit_server.errors import Invalid, LimitExceeded
 from jit_server.rpc import report_wire
-from jit_server.rpc.wire import bounded, instant, required
+from jit_server.rpc.wire import bounded, instant, required, seconds
 from jit_server.services.delivery import DesiredState
 from jit_server.services.extending import NewExtension
-from jit_server.services.requests import NewRequest
+from jit_server.services.filing import NewRequest
 from jit_server.services.views import Choice, Plan
 
 MAX_PROBLEMS = 50
@@ -37,7 +38,15 @@ class Heartbeat:
     now: int
 
 
-def host_message(message: host_pb2.HostMessage) -> report.Hello | report.Report | Settled | Heartbeat:
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The answer to an account query: who it is, or None."""
+
+    query: int
+    user: LocalUser | None
+
+
+def host_message(message: host_pb2.HostMessage) -> report.Hello | report.Report | Settled | Heartbeat | Account:
     """One message of a host's stream; raises `Invalid` for what is none."""
     match message.WhichOneof("body"):
         case "hello":
@@ -50,6 +59,10 @@ def host_message(message: host_pb2.HostMessage) -> report.Hello | report.Report 
             return Settled(message.settled.generation)
         case "heartbeat":
             return Heartbeat(instant(message.heartbeat.now, "the host's time"))
+        case "account":
+            answer = message.account
+            user = report_wire.person(True, answer.user) if answer.HasField("user") else None
+            return Account(answer.query, user)
         case _:
             raise Invalid("a message of the host's stream is empty, or of a kind this server does not know")
 
@@ -64,6 +77,8 @@ AboutPerson = (
     | host_pb2.LocalConfirmTotpRequest
     | host_pb2.LocalListSessionsRequest
     | host_pb2.LocalSessionRef
+    | host_pb2.LocalRenewRequest
+    | host_pb2.LocalListEligibilitiesRequest
 )
 
 
@@ -83,28 +98,44 @@ def ask(message: common_pb2.Ask) -> Ask:
     )
 
 
+def login(message: host_pb2.PlanRequest | host_pb2.CreateRequestRequest) -> Login:
+    """The login session that asks, as the host attests it; what is absent or makes no sense is not known."""
+    if not message.HasField("login") or message.login.kind not in list(LoginKind):
+        return Login()
+    kind = LoginKind(message.login.kind)
+    if kind is LoginKind.UNKNOWN:
+        return Login()
+    try:
+        source = address(message.login.source) if message.login.source else None
+    except ValueError:
+        # A host that says what is no address is not believed about this login at all.
+        return Login()
+    return Login(kind, source, message.login.terminal)
+
+
 def new_request(message: host_pb2.CreateRequestRequest) -> NewRequest:
     if not message.HasField("ask"):
         raise Invalid("what is asked for is missing")
-    if message.duration_s < 0:
-        raise Invalid("the duration is negative")
     return NewRequest(
         role=bounded(message.role, "role"),
         ask=ask(message.ask),
-        duration_s=message.duration_s,
+        duration_s=seconds(message.duration_s, "the duration"),
         reason=message.reason,
         ticket=message.ticket,
         otp=bounded(message.otp, "the one-time code", MAX_OTP),
         once=message.once,
         session=message.session,
         starts_at=instant(message.starts_at, "the start") if message.starts_at else 0,
+        login=login(message),
+        hosts=tuple(bounded(text, "a host") for text in message.hosts),
+        dry_run=message.dry_run,
     )
 
 
 def new_extension(message: host_pb2.ExtendGrantRequest) -> NewExtension:
     return NewExtension(
         grant_id=required(message.grant_id, "the id of the grant"),
-        duration_s=message.duration_s,
+        duration_s=seconds(message.duration_s, "the duration"),
         reason=message.reason,
         ticket=message.ticket,
         otp=bounded(message.otp, "the one-time code", MAX_OTP),
@@ -125,6 +156,10 @@ def time_message(now: int) -> host_pb2.ServerMessage:
 
 def kept_message(sequence: int) -> host_pb2.ServerMessage:
     return host_pb2.ServerMessage(kept=host_pb2.ReportsKept(sequence=sequence))
+
+
+def account_query_message(query: int, account: str) -> host_pb2.ServerMessage:
+    return host_pb2.ServerMessage(account=host_pb2.AccountQuery(query=query, account=account))
 
 
 def desired_message(desired: DesiredState) -> host_pb2.ServerMessage:
@@ -149,6 +184,12 @@ def _choice_message(choice: Choice) -> host_pb2.Choice:
         approvers=choice.approvers,
         commands=choice.commands,
         run_as_users=role.run_as_users,
+        until=choice.until,
+        active=choice.active,
+        once=role.once,
+        max_hosts=role.max_hosts,
+        when=[str(condition) for condition in role.when],
+        mfa_fresh=choice.mfa_fresh,
     )
 
 

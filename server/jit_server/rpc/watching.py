@@ -28,7 +28,10 @@ async def woken(subscription: Subscription) -> None:
 
 
 def is_final(request: common_pb2.Request) -> bool:
-    """Whether nothing of this request can change any more."""
+    """Whether nothing of this request, or of those that were made with it, can change any more."""
     if request.state == common_pb2.REQUEST_STATE_PENDING:
+        return False
+    pending = common_pb2.REQUEST_STATE_PENDING
+    if any(host.state == pending or host.grant_state in _LIVE_STATES for host in request.batch):
         return False
     return not request.HasField("grant") or request.grant.state not in _LIVE_STATES

@@ -14,9 +14,9 @@ from jit_server.domain.ask import Ask
 from jit_server.domain.events import Query, RecordedEvent
 from jit_server.domain.identity import Duty
 from jit_server.domain.lifecycle import GrantState, RequestState
-from jit_server.domain.policy import Finding, PolicyFile
 from jit_server.errors import Invalid, LimitExceeded
 from jit_server.ports import TotpOffer
+from jit_server.services.batch_views import BatchHostView
 from jit_server.services.views import GrantView, HostView, RequestView, UserView, WhoAmI
 
 MAX_NAME = 256
@@ -75,6 +75,13 @@ def instant(at: int, what: str) -> int:
     return at
 
 
+def seconds(count: int, what: str) -> int:
+    """A duration, zero for none; raises `Invalid` for a negative one, and for one beyond every calendar."""
+    if not 0 <= count <= MAX_NUMBER // 1_000_000:
+        raise Invalid(f"{what} is negative or too long")
+    return count
+
+
 def listed(limit: int) -> int:
     """How many to list: zero means the default; raises `LimitExceeded`."""
     if limit > MAX_LISTED:
@@ -101,17 +108,6 @@ def duties(untrusted_names: Iterable[str]) -> frozenset[Duty]:
         return frozenset(Duty(name) for name in untrusted_names)
     except ValueError:
         raise Invalid("unknown duty", hint=f"duties are {' and '.join(Duty)}") from None
-
-
-def policy_version(number: int) -> int:
-    """The number of a version, zero for the current one; raises `Invalid` for what is none."""
-    if number >= 2**63:
-        raise Invalid("that is no version of a policy")
-    return number
-
-
-def policy_files(message: admin_pb2.PolicyText) -> tuple[PolicyFile, ...]:
-    return tuple(PolicyFile(required(file.name, "the name of a policy file"), file.text) for file in message.files)
 
 
 def query(message: audit_pb2.QueryRequest) -> Query:
@@ -179,6 +175,18 @@ def request_message(view: RequestView) -> common_pb2.Request:
         extends=request.extends,
         extends_to=view.extends_to,
         past_max_s=view.past_max_s,
+        batch_id=request.batch_id,
+        batch=[_batch_host_message(host) for host in view.batch],
+    )
+
+
+def _batch_host_message(host: BatchHostView) -> common_pb2.BatchHost:
+    return common_pb2.BatchHost(
+        host=host.host,
+        request_id=host.request_id,
+        state=_REQUEST_STATES[host.state] if host.state else common_pb2.REQUEST_STATE_UNSPECIFIED,
+        grant_state=_GRANT_STATES[host.grant_state] if host.grant_state else common_pb2.GRANT_STATE_UNSPECIFIED,
+        why=host.why,
     )
 
 
@@ -254,28 +262,8 @@ def user_message(view: UserView) -> admin_pb2.User:
         mfa_enrolled=user.mfa_enrolled,
         disabled=user.disabled,
         created_at=user.created_at,
+        service=user.service,
     )
-
-
-def policy_report_message(version: int, findings: Iterable[Finding], grants_ended: int) -> admin_pb2.PolicyReport:
-    return admin_pb2.PolicyReport(
-        version=version,
-        findings=[
-            admin_pb2.Finding(
-                file=finding.file,
-                line=finding.line,
-                column=finding.column,
-                severity=finding.severity.value,
-                message=finding.message,
-            )
-            for finding in findings
-        ],
-        grants_ended=grants_ended,
-    )
-
-
-def policy_text_message(files: Iterable[PolicyFile]) -> admin_pb2.PolicyText:
-    return admin_pb2.PolicyText(files=[admin_pb2.PolicyFile(name=file.name, text=file.text) for file in files])
 
 
 def event_message(recorded: RecordedEvent) -> audit_pb2.Event:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from jit_server.domain.identity import Duty, Host, HostCaller, LocalUser, Person, User, check_local_user
 from jit_server.domain.ids import Kind, id_prefix
-from jit_server.domain.policy import Policy
+from jit_server.domain.policy.model import Policy
 from jit_server.errors import Denied, Invalid, NotFound, Unauthenticated
 from jit_server.store import Transaction
 from jit_server.store_values import Scope
@@ -20,9 +20,9 @@ T = TypeVar("T")
 
 
 async def person(tx: Transaction, caller: Person) -> User:
-    """Return the calling person; raise `Unauthenticated` if unknown or disabled."""
+    """Return the calling person; raise `Unauthenticated` if unknown, disabled or a service, which never logs in."""
     user = await tx.people.get(caller.user_id)
-    if user is None or user.disabled:
+    if user is None or user.disabled or user.service:
         raise Unauthenticated("this login no longer counts", hint="ask an administrator")
     return user
 

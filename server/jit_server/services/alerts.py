@@ -11,7 +11,7 @@ from jit_server.domain.session import SessionState
 from jit_server.errors import Denied
 from jit_server.ports import Clock
 from jit_server.services import access
-from jit_server.services.policies import PolicyBook
+from jit_server.services.policy_book import PolicyBook
 from jit_server.store import Store
 from jit_server.store_values import Scope, SessionQuery
 

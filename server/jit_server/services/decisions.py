@@ -12,7 +12,8 @@ from jit_server.domain.extension import closed, weigh
 from jit_server.domain.identity import Person, User
 from jit_server.domain.ids import Kind, RandomBytes, id_prefix
 from jit_server.domain.lifecycle import RequestMove, RequestState, advance_request
-from jit_server.domain.policy import Policy, Refused, Role, evaluate, may_decide
+from jit_server.domain.policy.decision import Refused, evaluate, may_decide
+from jit_server.domain.policy.model import Policy, Role
 from jit_server.domain.request import AccessRequest, Decision, check_reason
 from jit_server.errors import Conflict, Denied, JitError
 from jit_server.ports import Clock
@@ -20,18 +21,20 @@ from jit_server.services import access
 from jit_server.services.ending import cancel_all
 from jit_server.services.issuing import issue, prolong
 from jit_server.services.planning import unfit
-from jit_server.services.policies import PolicyBook
+from jit_server.services.policy_book import PolicyBook
 from jit_server.services.recording import note_request
-from jit_server.services.requests import lapse
+from jit_server.services.requests import lapse, others
 from jit_server.services.views import RequestView, Viewer
+from jit_server.services.weighing import Moment, Scales
 from jit_server.store import Store, Transaction
 
 
 class DecisionService:
-    def __init__(self, store: Store, clock: Clock, book: PolicyBook, random_bytes: RandomBytes) -> None:
+    def __init__(self, store: Store, clock: Clock, book: PolicyBook, scales: Scales, random_bytes: RandomBytes) -> None:
         self._store = store
         self._clock = clock
         self._book = book
+        self._scales = scales
         self._random_bytes = random_bytes
 
     async def approve(self, caller: Person, untrusted_id: str, untrusted_reason: str = "") -> RequestView:
@@ -54,11 +57,41 @@ class DecisionService:
             scope = access.scope_of(voter, policy)
             found = await tx.requests.find(id_prefix(Kind.REQUEST, untrusted_id), scope)
             request = access.only(found, "request", untrusted_id)
-            outcome = await self._vote(tx, policy, voter, request, reason, approved=approved)
+            outcome = await self._vote_on_all(tx, policy, voter, request, reason, approved=approved)
             if outcome is None:
                 current = await tx.requests.get(request.request_id)
                 return await Viewer(tx, policy).request(current or request)
         raise outcome
+
+    async def _vote_on_all(
+        self, tx: Transaction, policy: Policy, voter: User, request: AccessRequest, reason: str, *, approved: bool
+    ) -> JitError | None:
+        """Vote on the request and on all that were made with it and wait; those that no longer fit are cancelled.
+
+        Raises what the first one met if none of them fits.
+        """
+        asked = [request]
+        if request.state is RequestState.PENDING:
+            asked += [one for one in await others(tx, request) if one.state is RequestState.PENDING]
+        outcome: JitError | None = None
+        refused: list[tuple[AccessRequest, JitError]] = []
+        for one in asked:
+            try:
+                outcome = await self._vote(tx, policy, voter, one, reason, approved=approved) or outcome
+            except (Denied, Conflict) as error:
+                refused.append((one, error))
+        if len(refused) == len(asked):
+            raise refused[0][1]
+        for one, why in refused:
+            await self._leave_out(tx, one, str(why))
+        return outcome
+
+    async def _leave_out(self, tx: Transaction, request: AccessRequest, why: str) -> None:
+        await cancel_all(tx, [request], actor=SERVER, now=self._clock.now(), why=why)
+        host = await tx.hosts.get(request.host_id)
+        batch = (await tx.batches.of([request.batch_id])).get(request.batch_id)
+        if host is not None and batch is not None:
+            await tx.batches.leave_out(batch, host.name, why)
 
     async def _vote(
         self, tx: Transaction, policy: Policy, voter: User, request: AccessRequest, reason: str, *, approved: bool
@@ -111,25 +144,46 @@ class DecisionService:
         now: int,
     ) -> None:
         """S10: decide once more before the grant starts; votes of people who lost the right do not count."""
-        people = {user.user_id: user for user in await tx.people.all()}
-        requester, host = people[request.user_id], await tx.hosts.get(request.host_id)
-        if host is None:
+        requester, host = await tx.people.get(request.user_id), await tx.hosts.get(request.host_id)
+        if host is None or requester is None:
             raise Conflict("the host is gone")
-        decision = evaluate(policy, role, requester, host, request.ask, people=tuple(people.values()))
+        extended = await tx.grants.get(request.extends) if request.extends else None
+        case = await self._scales.case(
+            tx,
+            policy,
+            role,
+            person=requester,
+            host=host,
+            ask=request.ask,
+            moment=Moment.of_request(request, now),
+            besides=extended,
+        )
+        decision = evaluate(case)
         if isinstance(decision, Refused):
             raise Denied(decision.why, hint=decision.hint)
         entitled = {user.user_id for user in decision.approvers}
         counted = tuple(user_id for user_id in votes if user_id in entitled)
         if len(counted) < max(role.approvals, request.approvals_needed):
             return
-        extended = await tx.grants.get(request.extends) if request.extends else None
         if extended is not None:
-            refused = unfit(host, now) or weigh(policy, extended, requester, host, request.duration_s)
+            refused = unfit(host, now) or weigh(
+                policy, extended, requester, host, duration_s=request.duration_s, at=now
+            )
             if isinstance(refused, Refused):
                 raise Denied(refused.why, hint=refused.hint)
         await tx.requests.move(request, RequestMove.APPROVE)
         if extended is not None:
-            await prolong(tx, request, extended, user=requester, host=host, actor=voter.name, now=now, alone=False)
+            await prolong(
+                tx,
+                request,
+                extended,
+                user=requester,
+                host=host,
+                actor=voter.name,
+                now=now,
+                until=decision.until,
+                alone=False,
+            )
             return
         await issue(
             tx,
@@ -140,6 +194,7 @@ class DecisionService:
             approved_by=counted,
             actor=voter.name,
             now=now,
+            until=decision.until,
             random_bytes=self._random_bytes,
         )
 

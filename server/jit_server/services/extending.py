@@ -15,19 +15,21 @@ from jit_server.domain.grant import Grant
 from jit_server.domain.identity import Host, HostCaller, LocalUser, User
 from jit_server.domain.ids import Kind, RandomBytes, id_prefix, new_id
 from jit_server.domain.lifecycle import RequestState
-from jit_server.domain.policy import Policy, Refused, Role, evaluate
+from jit_server.domain.policy.decision import Refused, ends_by_itself, evaluate, unmet
+from jit_server.domain.policy.model import Policy, Role
 from jit_server.domain.request import AccessRequest, check_reason, check_ticket
 from jit_server.domain.span import typed
 from jit_server.domain.starting import refusal
-from jit_server.errors import Conflict, Denied, Invalid, JitError, NotFound
+from jit_server.errors import Conflict, Denied, Invalid, JitError, NotFound, Unauthenticated
 from jit_server.ports import Clock
-from jit_server.services import access, conditions
+from jit_server.services import access, demands
 from jit_server.services.factors import FactorService
 from jit_server.services.issuing import prolong
 from jit_server.services.planning import unfit
-from jit_server.services.policies import PolicyBook
+from jit_server.services.policy_book import PolicyBook
 from jit_server.services.recording import note_request
 from jit_server.services.views import RequestView, Viewer
+from jit_server.services.weighing import Moment, Scales
 from jit_server.store import Store, Transaction
 from jit_server.store_values import Scope
 
@@ -55,13 +57,30 @@ class _Case:
     now: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What it takes; when the right to the role ends by itself, and whether it is the person's own (`Allowed`)."""
+
+    decision: AtOnce | LikeNew | Refused
+    until: int = 0
+    active: bool = False
+
+
 class ExtensionService:
     def __init__(
-        self, store: Store, clock: Clock, book: PolicyBook, factors: FactorService, random_bytes: RandomBytes
+        self,
+        store: Store,
+        clock: Clock,
+        book: PolicyBook,
+        scales: Scales,
+        *,
+        factors: FactorService,
+        random_bytes: RandomBytes,
     ) -> None:
         self._store = store
         self._clock = clock
         self._book = book
+        self._scales = scales
         self._factors = factors
         self._random_bytes = random_bytes
 
@@ -87,14 +106,16 @@ class ExtensionService:
             raise Conflict(over, hint="ask anew: jit request")
         if untrusted.duration_s < 0:
             raise Invalid("the duration is negative")
-        match await _decide(tx, case, untrusted.duration_s):
+        verdict = await self._decide(tx, case, untrusted)
+        match verdict.decision:
             case Refused(why=why, hint=hint):
                 await _note_refusal(tx, case, why)
                 return Denied(why, hint=hint)
             case AtOnce(duration_s=duration_s):
-                return await self._grant(tx, case, self._request(case, duration_s), alone=True)
+                request = self._request(case, duration_s)
+                return await self._grant(tx, case, request, until=verdict.until, alone=True)
             case LikeNew() as like_new:
-                return await self._ask(tx, case, like_new, untrusted)
+                return await self._ask(tx, case, like_new, verdict, untrusted)
 
     async def _find(self, tx: Transaction, caller: HostCaller, user: LocalUser, untrusted_id: str) -> _Case:
         host = await access.host(tx, caller)
@@ -106,52 +127,87 @@ class ExtensionService:
             raise NotFound(f"{grant.grant_id} is not for this account", hint="jit status shows what is")
         return _Case(await self._book.current(tx), grant, first, person, host, self._clock.now())
 
+    async def _decide(self, tx: Transaction, case: _Case, untrusted: NewExtension) -> _Verdict:
+        decision = unfit(case.host, case.now) or weigh(
+            case.policy, case.grant, case.person, case.host, duration_s=untrusted.duration_s, at=case.now
+        )
+        if isinstance(decision, Refused):
+            return _Verdict(decision)
+        moment = Moment(
+            case.now,
+            case.first.login,
+            duration_s=decision.duration_s,
+            reason=check_reason(untrusted.reason) or case.first.reason,
+            ticket=check_ticket(untrusted.ticket) or case.first.ticket,
+        )
+        weighed = await self._scales.case(
+            tx,
+            case.policy,
+            decision.role,
+            person=case.person,
+            host=case.host,
+            ask=case.first.ask,
+            moment=moment,
+            besides=case.grant,
+        )
+        if isinstance(decision, AtOnce):
+            # What the grant stands on has to stand still: by now the role may want more, or an approver count no more.
+            lacking = refusal(
+                case.policy, case.grant, case.first, case.person, case.host, people=weighed.people, at=case.now
+            )
+            if lacking is None:
+                return _Verdict(unmet(weighed) or decision, ends_by_itself(weighed))
+            decision = LikeNew(decision.role, decision.duration_s, f"asked again, because {lacking.why}", 0)
+        able = evaluate(weighed)
+        return _Verdict(able) if isinstance(able, Refused) else _Verdict(decision, able.until, able.active)
+
     async def _ask(
-        self, tx: Transaction, case: _Case, like_new: LikeNew, untrusted: NewExtension
+        self, tx: Transaction, case: _Case, like_new: LikeNew, verdict: _Verdict, untrusted: NewExtension
     ) -> RequestView | JitError:
-        role = like_new.role
-        duration_s = conditions.duration(role, like_new.duration_s)
+        role, approvals = like_new.role, 0 if verdict.active else like_new.role.approvals
+        duration_s = demands.duration(role, like_new.duration_s)
         if waiting := await tx.requests.extending(case.grant.grant_id):
             raise Conflict(
                 f"{waiting[0].request_id} asks for more time of {case.grant.grant_id} already",
                 hint=f"wait for it, or take it back: jit cancel {waiting[0].request_id}",
             )
-        reason, ticket = check_reason(untrusted.reason), check_ticket(untrusted.ticket)
-        if not role.approvals:
+        given = demands.Given(check_reason(untrusted.reason), check_ticket(untrusted.ticket), untrusted.otp)
+        if not approvals:
             _require_reach(case, role, duration_s)
         try:
-            unmet = await conditions.meet(
+            met = await demands.meet(
                 tx,
                 self._factors,
-                case.person,
                 role,
-                reason=reason,
-                ticket=ticket,
-                untrusted_otp=untrusted.otp,
-                host=case.host.name,
+                given,
+                person=case.person,
+                host=case.host,
+                active=verdict.active,
                 now=case.now,
             )
         except Invalid as error:
             raise type(error)(f"{error}: this is {like_new.why}", hint=_or_less(error.hint, like_new)) from None
-        if unmet is not None:
-            unmet.hint = _or_less(unmet.hint, like_new)
-            return unmet
+        if isinstance(met, Unauthenticated):
+            met.hint = _or_less(met.hint, like_new)
+            return met
         request = replace(
             self._request(case, duration_s),
-            reason=reason,
-            ticket=ticket,
-            state=RequestState.PENDING if role.approvals else RequestState.APPROVED,
+            reason=given.reason,
+            ticket=given.ticket,
+            state=RequestState.PENDING if approvals else RequestState.APPROVED,
             # Undecided it ends with the grant, for then there is nothing to extend.
             lapses_at=min(case.now + role.request_timeout_s * 1_000_000, case.grant.not_after),
-            approvals_needed=role.approvals,
-            mfa_passed=role.mfa,
+            approvals_needed=approvals,
+            mfa_passed=met.mfa,
         )
-        if not role.approvals:
-            return await self._grant(tx, case, request, alone=False)
+        if not approvals:
+            return await self._grant(tx, case, request, until=verdict.until, alone=False)
         await _add(tx, case, request)
         return await Viewer(tx, case.policy).request(request)
 
-    async def _grant(self, tx: Transaction, case: _Case, request: AccessRequest, *, alone: bool) -> RequestView:
+    async def _grant(
+        self, tx: Transaction, case: _Case, request: AccessRequest, *, until: int, alone: bool
+    ) -> RequestView:
         await _add(tx, case, request)
         await prolong(
             tx,
@@ -161,6 +217,7 @@ class ExtensionService:
             host=case.host,
             actor=case.person.name,
             now=case.now,
+            until=until,
             alone=alone,
         )
         return await Viewer(tx, case.policy).request(request)
@@ -187,22 +244,8 @@ class ExtensionService:
             once=grant.once,
             session=grant.session,
             extends=grant.grant_id,
+            login=case.first.login,
         )
-
-
-async def _decide(tx: Transaction, case: _Case, duration_s: int) -> AtOnce | LikeNew | Refused:
-    decision = unfit(case.host, case.now) or weigh(case.policy, case.grant, case.person, case.host, duration_s)
-    people = await tx.people.all()
-    if isinstance(decision, AtOnce):
-        # What the grant stands on has to stand still: by now the role may want more, or an approver count no more.
-        lacking = refusal(case.policy, case.grant, case.first, case.person, case.host, people=people)
-        if lacking is not None:
-            decision = LikeNew(decision.role, decision.duration_s, f"asked again, because {lacking.why}", 0)
-    if isinstance(decision, LikeNew):
-        able = evaluate(case.policy, decision.role, case.person, case.host, case.first.ask, people=people)
-        if isinstance(able, Refused):
-            return able
-    return decision
 
 
 async def _add(tx: Transaction, case: _Case, request: AccessRequest) -> None:

@@ -10,13 +10,13 @@ from jit_server.domain.grant import Grant
 from jit_server.domain.identity import Duty, Person, User
 from jit_server.domain.ids import Kind, id_prefix
 from jit_server.domain.lifecycle import OVER, GrantMove, GrantState
-from jit_server.domain.policy import Policy
+from jit_server.domain.policy.model import Policy
 from jit_server.domain.request import check_reason
 from jit_server.errors import Denied, LimitExceeded
 from jit_server.ports import Clock
 from jit_server.services import access
 from jit_server.services.ending import cancel_extensions, end_grant
-from jit_server.services.policies import PolicyBook
+from jit_server.services.policy_book import PolicyBook
 from jit_server.services.recording import note_grant
 from jit_server.services.requests import MAX_LISTED
 from jit_server.services.views import GrantView, Viewer

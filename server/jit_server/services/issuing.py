@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from jit_server.domain.ask import ALL
+from jit_server.domain.ask import ALL, narrowed
 from jit_server.domain.events import EventKind, JsonValue
 from jit_server.domain.grant import Grant, remaining_s
 from jit_server.domain.identity import Host, User
 from jit_server.domain.ids import Kind, RandomBytes, new_id
 from jit_server.domain.lifecycle import GrantState
-from jit_server.domain.policy import Role
+from jit_server.domain.policy.model import Role
 from jit_server.domain.request import AccessRequest
+from jit_server.domain.span import instant
+from jit_server.errors import Denied
 from jit_server.services.recording import note_grant
 from jit_server.store import Transaction
 
@@ -24,17 +26,23 @@ async def issue(
     approved_by: tuple[str, ...],
     actor: str,
     now: int,
+    until: int,
     random_bytes: RandomBytes,
 ) -> Grant:
     """Store the grant of an approved request, its event, and the host's new generation.
 
+    It ends by `until` (µs UTC, zero: no such end), when the right to the role ends by itself.
+
     One whose start is still to come is scheduled, and no host hears of it.  One that was asked for from an earlier
     start keeps the end that goes with that.
     """
-    exact = request.ask.command if request.ask.exact else None
-    commands = role.commands if exact is None else (exact,)
+    commands = narrowed(role.commands, request.ask.argv) if request.ask.exact else role.commands
     term_s = min(request.duration_s, role.max_s)
     scheduled = request.starts_at > now
+    not_before = request.starts_at if scheduled else now
+    not_after = (request.starts_at or now) + term_s * 1_000_000
+    if 0 < until < not_after:
+        not_after, term_s = until, remaining_s(until, not_before)
     grant = Grant(
         grant_id=new_id(Kind.GRANT, random_bytes),
         request_id=request.request_id,
@@ -48,8 +56,8 @@ async def issue(
         shell=role.shell and commands == ALL,
         record=role.record,
         state=GrantState.SCHEDULED if scheduled else GrantState.ISSUED,
-        not_before=request.starts_at if scheduled else now,
-        not_after=(request.starts_at or now) + term_s * 1_000_000,
+        not_before=not_before,
+        not_after=not_after,
         reason=request.reason,
         approved_by=approved_by,
         term_s=term_s,
@@ -60,6 +68,8 @@ async def issue(
         subcommands=role.subcommands,
         watch_s=role.watch_s,
         retain_s=role.retain_s,
+        directory=role.directory,
+        environment=role.environment,
     )
     await tx.grants.add(grant)
     if not scheduled:
@@ -85,13 +95,29 @@ def terms(grant: Grant) -> dict[str, JsonValue]:
 
 
 async def prolong(
-    tx: Transaction, request: AccessRequest, grant: Grant, *, user: User, host: Host, actor: str, now: int, alone: bool
+    tx: Transaction,
+    request: AccessRequest,
+    grant: Grant,
+    *,
+    user: User,
+    host: Host,
+    actor: str,
+    now: int,
+    until: int,
+    alone: bool,
 ) -> Grant:
     """Store the new end of the live grant an approved request extends, its event, and the host's new generation.
 
-    `alone`: within the role's maximum, so that the grant's whole length counts as given at once.
+    `until` as in `issue`.  `alone`: within the role's maximum, so that the grant's whole length counts as given at
+    once.  Raises `Denied` if the right to the role ends with the grant already.
     """
     new_end = grant.not_after + request.duration_s * 1_000_000
+    if 0 < until < new_end:
+        new_end = until
+    if new_end <= grant.not_after:
+        raise Denied(
+            f"the right to role {grant.role} ends at {instant(until)}, and {grant.grant_id} lasts until then already"
+        )
     term_s = remaining_s(new_end, grant.not_before) if alone else request.duration_s
     longer = await tx.grants.extend(grant, new_end, max(grant.term_s, term_s))
     await tx.hosts.raise_generation(host.host_id)

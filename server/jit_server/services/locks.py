@@ -13,13 +13,13 @@ from jit_server.domain.events import SERVER, Event, EventKind, JsonValue
 from jit_server.domain.identity import Duty, Person, User
 from jit_server.domain.ids import Kind, RandomBytes, id_prefix, new_id
 from jit_server.domain.lock import Lock, LockKind
-from jit_server.domain.policy import Policy
+from jit_server.domain.policy.model import Policy
 from jit_server.domain.request import check_reason
 from jit_server.errors import Conflict, Denied, Invalid, NotFound
 from jit_server.ports import Clock
 from jit_server.services import access
 from jit_server.services.ending import end_everything
-from jit_server.services.policies import PolicyBook
+from jit_server.services.policy_book import PolicyBook
 from jit_server.store import Store, Transaction
 from jit_server.store_values import Scope
 

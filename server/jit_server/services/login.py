@@ -71,9 +71,9 @@ class LoginService:
     ) -> Login | Unauthenticated:
         now = self._clock.now()
         user = None if known is None else await tx.people.get(known.user_id)
-        if user is None or user.disabled:
+        if user is None or user.disabled or user.service:
             # The name is not written down: people type passwords where names belong.
-            return await _refuse(tx, user, now, "unknown or disabled")
+            return await _refuse(tx, user, now, "unknown, disabled or a service")
         if await self._factors.locked(tx, user, Factor.PASSWORD, now) is not None:
             return await _refuse(tx, user, now, "password locked")
         if refusal is not None:

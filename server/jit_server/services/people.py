@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from jit_server.domain.events import SERVER, Event, EventKind
+from jit_server.domain.events import SERVER, Event, EventKind, JsonValue
 from jit_server.domain.identity import Duty, Person, User, check_user_name
 from jit_server.domain.ids import Kind, RandomBytes, new_id
-from jit_server.errors import Conflict
+from jit_server.errors import Conflict, Invalid
 from jit_server.ports import Clock
 from jit_server.services import access
 from jit_server.services.ending import end_everything
-from jit_server.services.policies import PolicyBook
+from jit_server.services.policy_book import PolicyBook
 from jit_server.services.tokens import IssuedToken, issue_mfa_token
 from jit_server.services.views import UserView, WhoAmI
 from jit_server.store import Store, Transaction
@@ -51,6 +51,14 @@ class PeopleService:
             access.require_admin(admin)
             return await self._create(tx, admin.name, name, account, duties)
 
+    async def create_service(self, caller: Person, name: str, account: str) -> UserView:
+        """Add the account of a program, which has neither duties nor a second factor.  Raises as `create` does."""
+        async with self._store.write() as tx:
+            admin = await access.person(tx, caller)
+            access.require_admin(admin)
+            user = await self._add(tx, admin.name, name, account, (), service=True)
+            return await self._view(tx, user.user_id)
+
     async def list_all(self, caller: Person) -> tuple[UserView, ...]:
         """Everybody, by name.  Raises `Denied` unless an administrator or auditor asks."""
         async with self._store.read() as tx:
@@ -87,9 +95,11 @@ class PeopleService:
             return await self._view(tx, user.user_id)
 
     async def reset_mfa(self, caller: Person, untrusted_user: str) -> NewUser:
-        """Forget a person's second factor and give them a token to enrol a new one."""
+        """Forget a person's second factor and give them a token to enrol a new one; `Invalid` for a service."""
         async with self._store.write() as tx:
             admin, user = await self._admin_and(tx, caller, untrusted_user)
+            if user.service:
+                raise Invalid(f"{user.name} is a service, which has no second factor")
             await tx.factors.set_factor(user.user_id, None)
             token = await issue_mfa_token(
                 tx, user, actor=admin.name, now=self._clock.now(), random_bytes=self._random_bytes
@@ -115,15 +125,34 @@ class PeopleService:
     async def _create(
         self, tx: Transaction, actor: str, untrusted_name: str, untrusted_account: str, duties: Collection[Duty]
     ) -> NewUser:
+        user = await self._add(tx, actor, untrusted_name, untrusted_account, duties)
+        token = await issue_mfa_token(tx, user, actor=actor, now=user.created_at, random_bytes=self._random_bytes)
+        return NewUser(await self._view(tx, user.user_id), token)
+
+    async def _add(
+        self,
+        tx: Transaction,
+        actor: str,
+        untrusted_name: str,
+        untrusted_account: str,
+        duties: Collection[Duty],
+        *,
+        service: bool = False,
+    ) -> User:
         name = check_user_name(untrusted_name)
         account = check_user_name(untrusted_account, "account") if untrusted_account else name
-        now = self._clock.now()
-        user = User(new_id(Kind.USER, self._random_bytes), name, account, frozenset(duties), created_at=now)
+        now, user_id = self._clock.now(), new_id(Kind.USER, self._random_bytes)
+        user = User(user_id, name, account, frozenset(duties), created_at=now, service=service)
         await tx.people.add(user)
-        details = {"user_id": user.user_id, "account": account, "duties": ", ".join(sorted(user.duties))}
+        details: dict[str, JsonValue] = {
+            "user_id": user.user_id,
+            "account": account,
+            "duties": ", ".join(sorted(user.duties)),
+        }
+        if service:
+            details["service"] = True
         await tx.audit.append(Event(at=now, kind=EventKind.USER_CREATED, actor=actor, user=name, details=details))
-        token = await issue_mfa_token(tx, user, actor=actor, now=now, random_bytes=self._random_bytes)
-        return NewUser(await self._view(tx, user.user_id), token)
+        return user
 
     async def _view(self, tx: Transaction, user_id: str) -> UserView:
         user = await tx.people.get(user_id)

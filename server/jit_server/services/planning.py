@@ -6,8 +6,11 @@ from datetime import UTC, datetime
 
 from jit_server.domain.ask import Ask, describe
 from jit_server.domain.identity import Host, User
-from jit_server.domain.policy import Allowed, Policy, Refused, evaluate, locked
+from jit_server.domain.policy.decision import Allowed, Refused, evaluate, locked
+from jit_server.domain.policy.model import Policy
+from jit_server.services.demands import is_fresh
 from jit_server.services.views import Choice, Plan
+from jit_server.services.weighing import Moment, Scales
 from jit_server.store import Transaction
 
 
@@ -26,13 +29,21 @@ def unfit(host: Host, now: int) -> Refused | None:
 
 
 async def plan(
-    tx: Transaction, policy: Policy, person: User, host: Host, *, ask: Ask | None, wanted: str, now: int
+    tx: Transaction,
+    scales: Scales,
+    policy: Policy,
+    person: User,
+    host: Host,
+    *,
+    ask: Ask | None,
+    wanted: str,
+    moment: Moment,
 ) -> Plan:
     """Weigh every role of the person on this host, or only the one that is wanted.
 
     Reasons are given only for roles the person is eligible for, or named.  A host that cannot enforce fits nothing.
     """
-    cannot = unfit(host, now)
+    cannot = unfit(host, moment.at)
     if cannot is not None:
         return Plan((), (cannot,), person.mfa_enrolled)
     lock = locked(policy, person, host)
@@ -40,18 +51,15 @@ async def plan(
         return Plan((), (lock,), person.mfa_enrolled)
     if wanted and wanted not in policy.roles:
         return Plan((), (_unknown_role(wanted),), person.mfa_enrolled)
-    people = await tx.people.all()
     choices: list[Choice] = []
     refusals: list[Refused] = []
-    for role in sorted(policy.roles.values(), key=lambda role: role.name):
-        if wanted not in {"", role.name}:
-            continue
-        if not wanted and not (policy.includes(role.eligible, person) and role.hosts.matches(host)):
-            continue
-        match evaluate(policy, role, person, host, ask, people=people):
-            case Allowed(role=fitting, approvers=approvers):
-                names = tuple(approver.name for approver in approvers)
-                choices.append(Choice(fitting, names, describe(fitting.commands)))
+    mine = (role for role in policy.roles_of(person) if role.hosts.matches(host))
+    roles = (policy.roles[wanted],) if wanted else tuple(mine)
+    cases = await scales.cases(tx, policy, roles, person=person, host=host, moment=moment)
+    for role in roles:
+        match evaluate(cases.of(role, ask)):
+            case Allowed() as allowed:
+                choices.append(_choice(allowed, is_fresh(role, cases.common.proved_at, moment.at)))
             case refused:
                 refusals.append(refused)
     if not choices and not refusals:
@@ -59,6 +67,12 @@ async def plan(
             Refused("", f"no role lets {person.name} do anything on {host.name}", "ask an administrator for a role")
         )
     return Plan(tuple(choices), tuple(refusals), person.mfa_enrolled)
+
+
+def _choice(allowed: Allowed, fresh: bool) -> Choice:
+    role = allowed.role
+    approvers = () if allowed.active else tuple(approver.name for approver in allowed.approvers)
+    return Choice(role, approvers, describe(role.commands), allowed.until, allowed.active, mfa_fresh=fresh)
 
 
 def _unknown_role(untrusted_name: str) -> Refused:

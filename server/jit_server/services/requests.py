@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
 
-from jit_server.domain.ask import Ask, check_ask, describe
-from jit_server.domain.events import SERVER, Event, EventKind
-from jit_server.domain.identity import HostCaller, LocalUser, Person, User
-from jit_server.domain.ids import Kind, RandomBytes, id_prefix, new_id
+from jit_server.domain.ask import Ask, check_ask
+from jit_server.domain.events import SERVER, EventKind
+from jit_server.domain.identity import Host, HostCaller, LocalUser, Person, User
+from jit_server.domain.ids import Kind, RandomBytes, id_prefix
 from jit_server.domain.lifecycle import GrantState, RequestMove, RequestState
-from jit_server.domain.request import AccessRequest, check_reason, check_session, check_start, check_ticket
-from jit_server.errors import Denied, Invalid, JitError, LimitExceeded
+from jit_server.domain.policy.circumstances import Login
+from jit_server.domain.request import AccessRequest
+from jit_server.errors import Denied, Invalid, JitError, LimitExceeded, Unauthenticated
 from jit_server.ports import Clock
-from jit_server.services import access, conditions
+from jit_server.services import access, demands
+from jit_server.services.demands import Met
 from jit_server.services.ending import end_grant
 from jit_server.services.factors import FactorService
-from jit_server.services.issuing import issue
+from jit_server.services.filing import NewRequest, checked, draft, file, given, moment_of, note_refusal
 from jit_server.services.planning import plan
-from jit_server.services.policies import PolicyBook
+from jit_server.services.policy_book import PolicyBook
 from jit_server.services.recording import note_request
 from jit_server.services.views import Plan, RequestView, Viewer
+from jit_server.services.weighing import Moment, Scales
 from jit_server.store import Store, Transaction
 from jit_server.store_values import Scope
 
@@ -28,35 +30,25 @@ MAX_LISTED = 1_000
 MINE_LISTED = 100
 
 
-@dataclass(frozen=True, slots=True)
-class NewRequest:
-    """What `jit` collected; `duration_s` zero means the role's default, `otp` empty that none was given.
-
-    `session` zero means any of the person's, `starts_at` (µs UTC) zero as soon as it is approved.
-    """
-
-    role: str
-    ask: Ask
-    duration_s: int = 0
-    reason: str = ""
-    ticket: str = ""
-    otp: str = field(default="", repr=False)
-    once: bool = False
-    session: int = 0
-    starts_at: int = 0
-
-
 class RequestService:
     def __init__(
-        self, store: Store, clock: Clock, book: PolicyBook, factors: FactorService, random_bytes: RandomBytes
+        self,
+        store: Store,
+        clock: Clock,
+        book: PolicyBook,
+        scales: Scales,
+        *,
+        factors: FactorService,
+        random_bytes: RandomBytes,
     ) -> None:
         self._store = store
         self._clock = clock
         self._book = book
+        self._scales = scales
         self._factors = factors
         self._random_bytes = random_bytes
 
-    async def plan(self, caller: HostCaller, user: LocalUser, ask: Ask | None, role: str = "") -> Plan:
+    async def plan(self, caller: HostCaller, user: LocalUser, ask: Ask | None, login: Login, role: str = "") -> Plan:
         """Say which roles fit the ask, or every role of the person on this host if there is none.
 
         Reasons are given only for roles the person is eligible for, or named.
@@ -67,15 +59,18 @@ class RequestService:
             host = await access.host(tx, caller)
             person = await access.local_person(tx, user)
             policy = await self._book.current(tx)
-            return await plan(tx, policy, person, host, ask=checked, wanted=role, now=self._clock.now())
+            moment = Moment(self._clock.now(), login, draft=True)
+            return await plan(tx, self._scales, policy, person, host, ask=checked, wanted=role, moment=moment)
 
     async def create(self, caller: HostCaller, user: LocalUser, untrusted: NewRequest) -> RequestView:
-        """Record a request, or the grant at once if the role needs no approval.
+        """Record a request for the calling host, or the grant at once if the role needs no approval.
+
+        Of a dry run nothing is recorded, no code is asked for, and the request has no id.
 
         Raises `Invalid` or `LimitExceeded` for bad input, `Denied` if the policy says no, `Unauthenticated` or
         `FactorLocked` if the one-time code is missing, wrong, used, or no longer tried.
         """
-        async with self._store.write() as tx:
+        async with self._store.read() if untrusted.dry_run else self._store.write() as tx:
             outcome = await self._create(tx, caller, user, untrusted)
         if isinstance(outcome, JitError):
             raise outcome
@@ -89,12 +84,12 @@ class RequestService:
             return await Viewer(tx, policy).request(request)
 
     async def get_local(self, caller: HostCaller, user: LocalUser, untrusted_id: str) -> RequestView:
-        """One of the person's own requests for this host."""
+        """One of the person's own requests for this host, or of those for several that were made on it."""
         async with self._store.read() as tx:
             host = await access.host(tx, caller)
             person = await access.local_person(tx, user)
             policy = await self._book.current(tx)
-            request = await _find(tx, untrusted_id, Scope(user_id=person.user_id, host_id=host.host_id))
+            request = await _find_local(tx, untrusted_id, person, host)
             return await Viewer(tx, policy).request(request)
 
     async def list_visible(
@@ -135,14 +130,14 @@ class RequestService:
         """
         async with self._store.write() as tx:
             user = await access.person(tx, caller)
-            return await self._cancel(tx, user, untrusted_id, Scope(user_id=user.user_id))
+            return await self._cancel(tx, user, await _find(tx, untrusted_id, Scope(user_id=user.user_id)))
 
     async def cancel_local(self, caller: HostCaller, user: LocalUser, untrusted_id: str) -> RequestView:
-        """As `cancel`, for a request for the calling host."""
+        """As `cancel`, for a request for the calling host, or one for several that was made on it."""
         async with self._store.write() as tx:
             host = await access.host(tx, caller)
             person = await access.local_person(tx, user)
-            return await self._cancel(tx, person, untrusted_id, Scope(user_id=person.user_id, host_id=host.host_id))
+            return await self._cancel(tx, person, await _find_local(tx, untrusted_id, person, host))
 
     async def lapse(self) -> int:
         """Close pending requests that nobody decided in time; return how many."""
@@ -163,111 +158,56 @@ class RequestService:
         host = await access.host(tx, caller)
         person = await access.local_person(tx, user)
         policy = await self._book.current(tx)
-        ask = check_ask(untrusted.ask)
-        reason, ticket = check_reason(untrusted.reason), check_ticket(untrusted.ticket)
-        session, starts_at = check_session(untrusted.session), check_start(untrusted.starts_at, now)
-        fitting = await plan(tx, policy, person, host, ask=ask, wanted=untrusted.role, now=now)
-        if not untrusted.role:
+        new = checked(untrusted, now)
+        moment = moment_of(new, now)
+        fitting = await plan(tx, self._scales, policy, person, host, ask=new.ask, wanted=new.role, moment=moment)
+        if not new.role:
             raise Invalid("no role was named", hint="jit ls shows what you may ask for")
         if not fitting.choices:
             refused = fitting.refusals[0]
-            await tx.audit.append(
-                Event(
-                    at=now,
-                    kind=EventKind.REQUEST_REFUSED,
-                    actor=person.name,
-                    user=person.name,
-                    host=host.name,
-                    role=untrusted.role[:128],
-                    details={"why": refused.why, "command": str(ask), "run_as": ask.run_as_user},
-                )
-            )
+            if not new.dry_run:
+                await note_refusal(tx, refused, new.ask, person=person, host=host, role=new.role, now=now)
             return Denied(refused.why, hint=refused.hint)
-        role = fitting.choices[0].role
-        duration_s = conditions.duration(role, untrusted.duration_s)
-        unmet = await conditions.meet(
+        choice = fitting.choices[0]
+        if new.dry_run:
+            await demands.require(tx, person, choice.role, given(new), active=choice.active)
+            drafted = draft(new, choice, Met(mfa=False), person=person, host=host, local=user, now=now)
+            return await Viewer(tx, policy).request(drafted)
+        demands.duration(choice.role, new.duration_s)
+        met = await demands.meet(
             tx,
             self._factors,
-            person,
-            role,
-            reason=reason,
-            ticket=ticket,
-            untrusted_otp=untrusted.otp,
-            host=host.name,
-            now=now,
-        )
-        if unmet is not None:
-            return unmet
-        lapses_at = now + role.request_timeout_s * 1_000_000
-        if starts_at:
-            lapses_at = min(lapses_at, starts_at + duration_s * 1_000_000)
-        request = AccessRequest(
-            request_id=new_id(Kind.REQUEST, self._random_bytes),
-            user_id=person.user_id,
-            host_id=host.host_id,
-            local_user=user,
-            role=role.name,
-            ask=ask,
-            reason=reason,
-            ticket=ticket,
-            duration_s=duration_s,
-            state=RequestState.PENDING if role.approvals else RequestState.APPROVED,
-            created_at=now,
-            lapses_at=lapses_at,
-            approvals_needed=role.approvals,
-            role_commands=describe(role.commands),
-            mfa_passed=role.mfa,
-            once=untrusted.once,
-            session=session,
-            starts_at=starts_at,
-        )
-        await tx.requests.add(request)
-        await note_request(
-            tx,
-            EventKind.REQUEST_CREATED,
-            request,
-            actor=person.name,
-            now=now,
-            user=person,
+            choice.role,
+            given(new),
+            person=person,
             host=host,
-            command=str(ask),
-            run_as=ask.run_as_user,
-            run_as_group=ask.run_as_group,
-            exact=ask.exact,
-            reason=reason,
-            ticket=ticket,
-            duration_s=duration_s,
-            approvals_needed=role.approvals,
-            mfa=role.mfa,
-            once=request.once,
-            session=session,
-            starts_at=starts_at,
+            active=choice.active,
+            now=now,
         )
-        if not role.approvals:
-            await issue(
-                tx,
-                request,
-                role,
-                user=person,
-                host=host,
-                approved_by=(),
-                actor=SERVER,
-                now=now,
-                random_bytes=self._random_bytes,
-            )
+        if isinstance(met, Unauthenticated):
+            return met
+        drafted = draft(new, choice, met, person=person, host=host, local=user, now=now)
+        request = await file(tx, drafted, choice, met, person=person, host=host, random_bytes=self._random_bytes)
         return await Viewer(tx, policy).request(request)
 
-    async def _cancel(self, tx: Transaction, user: User, untrusted_id: str, scope: Scope) -> RequestView:
-        policy = await self._book.current(tx)
-        request = await _find(tx, untrusted_id, scope)
-        now = self._clock.now()
+    async def _cancel(self, tx: Transaction, user: User, request: AccessRequest) -> RequestView:
+        """Take it back, and with it all that were made with it and can be."""
+        policy, now = await self._book.current(tx), self._clock.now()
+        await self._cancel_one(tx, user, request, now)
+        for other in await others(tx, request):
+            grant = await tx.grants.of_request(other.request_id)
+            if other.state is RequestState.PENDING or (grant is not None and grant.state is GrantState.SCHEDULED):
+                await self._cancel_one(tx, user, other, now)
+        current = await tx.requests.get(request.request_id)
+        return await Viewer(tx, policy).request(current or request)
+
+    async def _cancel_one(self, tx: Transaction, user: User, request: AccessRequest, now: int) -> None:
         grant = await tx.grants.of_request(request.request_id)
         if grant is not None and grant.state is GrantState.SCHEDULED:
             await end_grant(tx, grant, kind=EventKind.GRANT_DROP_ASKED, actor=user.name, now=now, end_reason="dropped")
         else:
             await tx.requests.move(request, RequestMove.CANCEL)
             await note_request(tx, EventKind.REQUEST_CANCELLED, request, actor=user.name, now=now, user=user)
-        return await Viewer(tx, policy).request(await _find(tx, request.request_id, scope))
 
 
 async def lapse(tx: Transaction, request: AccessRequest, now: int) -> None:
@@ -279,6 +219,25 @@ async def lapse(tx: Transaction, request: AccessRequest, now: int) -> None:
 async def _find(tx: Transaction, untrusted_id: str, scope: Scope) -> AccessRequest:
     found = await tx.requests.find(id_prefix(Kind.REQUEST, untrusted_id), scope)
     return access.only(found, "request", untrusted_id)
+
+
+async def _find_local(tx: Transaction, untrusted_id: str, person: User, host: Host) -> AccessRequest:
+    prefix = id_prefix(Kind.REQUEST, untrusted_id)
+    found = await tx.requests.find(prefix, Scope(user_id=person.user_id, host_id=host.host_id))
+    if not found:
+        elsewhere = await tx.requests.find(prefix, Scope(user_id=person.user_id))
+        batches = await tx.batches.of({request.batch_id for request in elsewhere if request.batch_id})
+        made_here = {batch.batch_id for batch in batches.values() if batch.asked_on == host.host_id}
+        found = [request for request in elsewhere if request.batch_id in made_here]
+    return access.only(found, "request", untrusted_id)
+
+
+async def others(tx: Transaction, request: AccessRequest) -> list[AccessRequest]:
+    """Those that were made with it for other hosts."""
+    if not request.batch_id:
+        return []
+    made = await tx.requests.of_batches([request.batch_id])
+    return [one for one in made if one.request_id != request.request_id]
 
 
 def _goes_on(view: RequestView) -> bool:

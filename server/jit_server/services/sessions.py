@@ -15,14 +15,14 @@ from jit_server.domain import session_order as ordering
 from jit_server.domain.events import EventKind
 from jit_server.domain.identity import Duty, HostCaller, LocalUser, Person, User
 from jit_server.domain.ids import Kind, id_prefix
-from jit_server.domain.policy import Policy
+from jit_server.domain.policy.model import Policy
 from jit_server.domain.request import check_reason
 from jit_server.domain.session import OPEN, Act, Command, Session
 from jit_server.domain.session_order import WATCHER_COUNTS_US, Orders, Watcher
 from jit_server.errors import Conflict, Denied, Invalid, LimitExceeded
 from jit_server.ports import Clock
 from jit_server.services import access
-from jit_server.services.policies import PolicyBook
+from jit_server.services.policy_book import PolicyBook
 from jit_server.services.recording import note_session
 from jit_server.store import Store, Transaction
 from jit_server.store_values import Scope, SessionQuery

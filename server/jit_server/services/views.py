@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from jit_server.domain import policy as policies
 from jit_server.domain.ask import describe
 from jit_server.domain.grant import Grant
 from jit_server.domain.identity import Host, User
 from jit_server.domain.lifecycle import OVER, RequestState
-from jit_server.domain.policy import Policy
+from jit_server.domain.policy.decision import Refused, may_decide
+from jit_server.domain.policy.model import Policy, Role
 from jit_server.domain.request import AccessRequest
+from jit_server.services.batch_views import BatchHostView, batch_hosts
 from jit_server.store import Transaction
 
 
@@ -52,6 +53,8 @@ class RequestView:
     """The end the grant would have (µs UTC); zero unless an extension is undecided."""
     past_max_s: int = 0
     """The role's maximum, if the grant would then have lasted longer than that; else zero."""
+    batch: tuple[BatchHostView, ...] = ()
+    """The hosts of all requests that were made with it; in a list only the first of them tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +78,24 @@ class WhoAmI:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A role that fits; what is still needed to ask for it."""
+    """A role that fits; what is still needed to ask for it.
 
-    role: policies.Role
+    `until` is when the right to it ends by itself (µs UTC, zero: it does not), and any grant of it.  `active`: it is
+    the person's without approval, reason and code.  `mfa_fresh`: a code was proved here so lately that none is needed.
+    """
+
+    role: Role
     approvers: tuple[str, ...]
     commands: tuple[str, ...]
+    until: int = 0
+    active: bool = False
+    mfa_fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     choices: tuple[Choice, ...]
-    refusals: tuple[policies.Refused, ...]
+    refusals: tuple[Refused, ...]
     mfa_enrolled: bool
 
 
@@ -109,7 +119,15 @@ class Viewer:
             extended = await self._tx.grants.get(request.extends) if request.extends else None
             if extended is not None:
                 grants[request.request_id] = extended
-        return tuple([await self._request(request, grants.get(request.request_id)) for request in requests])
+        firsts = {request.batch_id: request.request_id for request in reversed(requests) if request.batch_id}
+        batches = await batch_hosts(self._tx, firsts, self._host_name)
+        views = [await self._request(request, grants.get(request.request_id)) for request in requests]
+        return tuple(
+            replace(view, batch=batches.get(view.request.batch_id, ()))
+            if firsts.get(view.request.batch_id) == view.request.request_id
+            else view
+            for view in views
+        )
 
     async def grant(self, grant: Grant) -> GrantView:
         people = await self._everybody()
@@ -155,7 +173,7 @@ class Viewer:
         if role is None or request.state is not RequestState.PENDING:
             return ()
         voted = {vote.user_id for vote in request.decisions}
-        able = policies.may_decide(self._policy, role, request.user_id, (await self._everybody()).values())
+        able = may_decide(self._policy, role, request.user_id, (await self._everybody()).values())
         return tuple(user.name for user in able if user.user_id not in voted)
 
     async def _everybody(self) -> dict[str, User]:

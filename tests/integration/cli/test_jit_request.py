@@ -72,6 +72,8 @@ def test_a_role_is_asked_for_and_waited_for(agent: FakeAgent, jit: Jit) -> None:
         "once": False,
         "this_session": False,
         "starts_at": 0,
+        "hosts": [],
+        "dry_run": False,
     }
 
 

@@ -128,7 +128,10 @@ def test_status_without_anything_says_so(agent: FakeAgent, jit: Jit) -> None:
 
 
 def test_status_without_the_server_shows_the_grants_and_says_what_is_missing(agent: FakeAgent, jit: Jit) -> None:
-    commands = [{"path": "/usr/bin/id", "args": []}, {"path": "/usr/bin/psql", "args": None}]
+    commands = [
+        {"path": "/usr/bin/id", "args": [], "sha256": ""},
+        {"path": "/usr/bin/psql", "args": None, "sha256": ""},
+    ]
     agent.on("status", fake.status(lives=[fake.live(commands=commands)], server_error="connection refused"))
     done = jit.run("status")
     assert "Allows: /usr/bin/id; /usr/bin/psql …\n" in done.stdout

@@ -42,6 +42,8 @@ def test_the_whole_way_with_questions(agent: FakeAgent, jit: Jit) -> None:
             "once": False,
             "this_session": False,
             "starts_at": 0,
+            "hosts": [],
+            "dry_run": False,
         }
     ]
     assert agent.asked("wait") == [{"request": REQUEST}]

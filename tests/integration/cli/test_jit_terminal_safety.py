@@ -24,6 +24,10 @@ def _script(agent: FakeAgent) -> None:
         ask=fake.ask("/usr/bin/id", _HOSTILE),
         decisions=[fake.decision(by=_HOSTILE, approved=False, reason=_HOSTILE)],
         state="denied",
+        batch=[
+            dict.fromkeys(("host", "request_id", "state", "grant_state", "why"), _HOSTILE),
+            {"host": _HOSTILE, "request_id": "", "state": "", "grant_state": "", "why": _HOSTILE},
+        ],
     )
     hostile_choice = fake.choice(
         role=_HOSTILE,
@@ -33,6 +37,7 @@ def _script(agent: FakeAgent) -> None:
         run_as_users=[_HOSTILE],
         reason=False,
         mfa=False,
+        when=[_HOSTILE],
     )
     refusal = {"role": _HOSTILE, "why": _HOSTILE, "hint": _HOSTILE}
     agent.on("plan", fake.plan(hostile_choice, refusals=[refusal]))
@@ -52,6 +57,11 @@ def _script(agent: FakeAgent) -> None:
     listed = fake_sessions.sessions(session, fake_sessions.session(state=_HOSTILE, argv=[], command=_HOSTILE))
     agent.on("log", {**fake_sessions.details(session, ran, environment=[_HOSTILE]), **listed})
     agent.on("mfa_begin", {"ok": True, "uri": _HOSTILE, "qr": ["█" + _HOSTILE]})
+    entry: fake.Object = dict.fromkeys(("role", "kind", "state", "reason", "renewal_id"), _HOSTILE)
+    entry |= {"since": 0, "until": 0, "renewed": True, "renewable_s": 1, "asked_at": 1, "decision": None}
+    entry |= {"groups": [_HOSTILE], "approvers": [_HOSTILE]}
+    agent.on("eligibilities", {"ok": True, "eligibilities": [entry], "renewals": [{**entry, "state": "pending"}]})
+    agent.on("renew", {"ok": True, "renewal": entry})
 
 
 @pytest.mark.parametrize(
@@ -69,6 +79,15 @@ def _script(agent: FakeAgent) -> None:
         ["ls"],
         ["ls", "-o", "name"],
         ["ls", "-o", "json"],
+        ["ls", "--all"],
+        ["ls", "--all", "-o", "name"],
+        ["ls", "--all", "-o", "json"],
+        ["can-i", "id"],
+        ["can-i", "id", _HOSTILE],
+        ["request", _HOSTILE, "--dry-run"],
+        ["request", _HOSTILE, "--hosts", _HOSTILE, "-n"],
+        ["renew", _HOSTILE, "-m", _HOSTILE],
+        ["renew", _HOSTILE, "-m", "x", "-o", "json"],
         ["drop"],
         ["drop", _HOSTILE],
         ["cancel", "req-1"],

@@ -1,4 +1,4 @@
-"""`jitctl` against a server in this process, over real TLS, with a home of its own."""
+"""`jitctl` against a server in this process, a fake or the real one, over real TLS, with a home of its own."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ import os
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pexpect
 import pytest
+import pytest_asyncio
 from pexpect import fdpexpect
 
 from jit_ctl.main import run
 from jit_testing.ctl_certificates import Authority
+from jit_testing.desk import Person, administrator
 from jit_testing.fake_ctl_server import FakeServer
 from jit_testing.fake_ctl_state import CODE, PASSWORD
+from jit_testing.server_world import World, new_world
 
 
 @pytest.fixture(scope="session")
@@ -148,3 +151,17 @@ def on_terminal() -> Iterator[Callable[..., Terminal]]:
     yield start
     for terminal in started:
         terminal.destroy()
+
+
+@pytest_asyncio.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """A real server in this process."""
+    world = await new_world(tmp_path)
+    await world.start()
+    yield world
+    await world.close()
+
+
+@pytest_asyncio.fixture
+async def admin(world: World, tmp_path: Path) -> Person:
+    return await administrator(world, tmp_path / "admin")

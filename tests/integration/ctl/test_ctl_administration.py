@@ -1,10 +1,9 @@
-"""Hosts, users, policy and the audit log."""
+"""Hosts, users and the audit log."""
 
 from __future__ import annotations
 
 import json
 import shlex
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -124,6 +123,15 @@ def test_a_new_person_comes_with_the_command_to_enrol(alice: Any, server: FakeSe
     assert [user.name for user in server.users] == ["dave"]
 
 
+def test_a_service_is_added_without_a_second_factor(alice: Any, server: FakeServer) -> None:
+    made = alice("users", "add", "backup", "--service")
+    assert (made.status, made.out, made.err) == (0, "backup is added, as a service\n", "")
+    assert alice("users", "ls", "--no-header").out.split("\t")[2] == "service"
+    assert alice("users", "add", "reaper", "--service", "-o", "name").out == "reaper\n"
+    assert alice("users", "add", "king", "--service", "--duty", "admin").status == 2
+    assert [user.name for user in server.users] == ["backup", "reaper"]
+
+
 def test_people_are_disabled_and_enabled_and_get_a_new_second_factor(alice: Any, server: FakeServer) -> None:
     alice("users", "add", "dave")
     assert "dave is disabled" in alice("users", "disable", "dave").out
@@ -133,80 +141,6 @@ def test_people_are_disabled_and_enabled_and_get_a_new_second_factor(alice: Any,
     assert alice("users", "mfa-reset", "dave").status == 2
     assert alice("users", "mfa-reset", "dave", "-y", "-o", "name").out == f"{TOKEN}\n"
     assert alice("users", "disable", "nobody").status == 6
-
-
-def finding(line: int, severity: str, message: str) -> admin_pb2.Finding:
-    return admin_pb2.Finding(file="roles.yaml", line=line, column=5, severity=severity, message=message)
-
-
-def test_lint_tells_every_error_with_its_place_and_ends_with_1(alice: Any, server: FakeServer, tmp_path: Path) -> None:
-    first, second = tmp_path / "roles.yaml", tmp_path / "groups.yaml"
-    first.write_text("roles: {}\n")
-    second.write_text("groups: {ä: []}\n")
-    server.findings = [
-        finding(3, "error", "unknown key"),
-        finding(9, "error", "no hosts"),
-        finding(4, "warning", "no MFA"),
-    ]
-    bad = alice("policy", "lint", str(first), str(second))
-    assert bad.status == 1
-    assert bad.out.splitlines() == [
-        "roles.yaml:3:5: error: unknown key",
-        "roles.yaml:9:5: error: no hosts",
-        "roles.yaml:4:5: warning: no MFA",
-    ]
-    assert bad.err == "2 errors, 1 warning; nothing was changed\n"
-    assert [(file.name, file.text) for file in server.asked[0].files] == [
-        (str(first), "roles: {}\n"),
-        (str(second), "groups: {ä: []}\n"),
-    ]
-    server.findings = [finding(4, "warning", "no MFA")]
-    good = alice("policy", "lint", str(first))
-    assert (good.status, good.err) == (0, "no errors, 1 warning\n")
-    assert alice("policy", "lint", str(first), "-o", "json").json["findings"][0]["line"] == 4
-
-
-def test_a_finding_of_unknown_weight_is_an_error(alice: Any, server: FakeServer, tmp_path: Path) -> None:
-    file = tmp_path / "p.yaml"
-    file.write_text("")
-    server.findings = [finding(1, "fatal", "new kind")]
-    assert alice("policy", "lint", str(file)).status == 1
-
-
-def test_apply_stores_and_shows_what_was_given(alice: Any, server: FakeServer, tmp_path: Path) -> None:
-    file = tmp_path / "policy.yaml"
-    file.write_text("version: 1\n# ünïcode\n")
-    dry = alice("policy", "apply", str(file), "--dry-run")
-    assert (dry.status, dry.err, server.policy) == (0, "this would be accepted, and end 1 grant\n", None)
-    done = alice("policy", "apply", str(file))
-    assert (done.status, done.err) == (0, "policy version 1 is in force, 2 grants ended\n")
-    shown = alice("policy", "show")
-    assert (shown.out, "version 1, applied by alice" in shown.err) == (file.read_text(), True)
-    assert alice("policy", "show", "-o", "json").json["files"][0]["text"] == file.read_text()
-    assert alice("policy", "apply", str(file), "--expect-version", "7").status == 7
-    piped = alice("policy", "apply", "-", stdin="version: 1\n")
-    assert (piped.status, server.policy.policy.files[0].text if server.policy else "") == (0, "version: 1\n")
-
-
-def test_apply_with_errors_ends_with_1_and_changes_nothing(alice: Any, server: FakeServer, tmp_path: Path) -> None:
-    file = tmp_path / "policy.yaml"
-    file.write_text("x")
-    server.findings = [finding(1, "error", "no")]
-    assert (alice("policy", "apply", str(file)).status, server.policy) == (1, None)
-    assert alice("policy", "show").status == 6
-
-
-def test_a_file_that_cannot_be_sent_is_told_with_its_place(alice: Any, server: FakeServer, tmp_path: Path) -> None:
-    latin, large = tmp_path / "latin.yaml", tmp_path / "large.yaml"
-    latin.write_bytes(b"a: 1\nb: \xfc\n")
-    large.write_bytes(b"#" * (1024 * 1024 + 1))
-    refused = alice("policy", "lint", str(latin))
-    assert (refused.status, f"{latin}:2:4: not UTF-8" in refused.err) == (65, True)
-    refused = alice("policy", "lint", str(large))
-    assert (refused.status, "the limit is 1048576" in refused.err) == (65, True)
-    refused = alice("policy", "lint", str(tmp_path / "none.yaml"))
-    assert (refused.status, "No such file" in refused.err) == (2, True)
-    assert server.asked == []
 
 
 def test_the_audit_log_is_read_by_filter_and_oldest_first(alice: Any, server: FakeServer) -> None:

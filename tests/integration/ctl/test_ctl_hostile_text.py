@@ -14,7 +14,7 @@ import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
-from jit_protos.v1 import admin_pb2, audit_pb2, people_pb2, sessions_pb2
+from jit_protos.v1 import admin_pb2, audit_pb2, people_pb2, policy_pb2, sessions_pb2
 from jit_testing.ctl_certificates import Authority
 from jit_testing.ctl_values import request
 from jit_testing.fake_ctl_server import FakeServer
@@ -51,23 +51,44 @@ COMMANDS = [
     "users add x",
     "users disable x",
     "users mfa-reset x -y",
-    "policy lint FILE",
-    "policy apply FILE",
+    "policy lint FILE -v",
+    "policy test FILE -v",
+    "policy plan FILE",
+    "policy apply FILE -y",
+    "policy rollback 1 -y",
+    "policy diff FILE",
     "policy show",
+    "policy history",
+    "policy changes --all",
+    "policy change show x --diff",
+    "policy change approve x",
+    "policy change reject x -m no",
+    "policy explain x x /bin/x",
+    "policy who-can",
+    "policy what-can x",
+    "policy test-command x /bin/x",
+    "policy suggest x",
+    "eligibility ls",
+    "eligibility renewals --all",
+    "eligibility renew x -m no",
+    "eligibility approve x",
+    "eligibility deny x -m no",
     "audit ls",
     "audit tail",
     "whoami",
 ]
 
 
-def hostile(kind: Descriptor) -> Any:
-    """A message with every text hostile, every number and choice 1, every list of one."""
+def hostile(kind: Descriptor, *around: Descriptor) -> Any:
+    """A message with every text hostile, every number and choice 1, every list of one, and none inside its own kind."""
     message = GetMessageClass(kind)()
     for field in kind.fields:
+        if field.message_type in {kind, *around}:
+            continue
         if field.message_type and field.message_type.GetOptions().map_entry:
             getattr(message, field.name)[HOSTILE] = HOSTILE
         elif field.message_type:
-            part = hostile(field.message_type)
+            part = hostile(field.message_type, kind, *around)
             target = getattr(message, field.name)
             target.append(part) if field.is_repeated else target.CopyFrom(part)
         else:
@@ -95,6 +116,7 @@ for service in (
     people_pb2.DESCRIPTOR.services_by_name["PeopleService"],
     admin_pb2.DESCRIPTOR.services_by_name["AdminService"],
     audit_pb2.DESCRIPTOR.services_by_name["AuditService"],
+    policy_pb2.DESCRIPTOR.services_by_name["PolicyService"],
     sessions_pb2.DESCRIPTOR.services_by_name["SessionService"],
 ):
     for method in service.methods:
@@ -145,7 +167,7 @@ def test_into_a_pipe_nothing_hostile_arrives_and_an_item_stays_one_line(
 ) -> None:
     told = jitctl(*words(command, tmp_path))
     assert_harmless(told.err)
-    if command == "policy show":
+    if command in {"policy show", "policy suggest x"}:
         assert HOSTILE.replace("\r\n", "\n") in told.out.replace("\r\n", "\n")  # a file is given as it is
         return
     assert_harmless(told.out)
@@ -172,7 +194,11 @@ def _texts(value: Any) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "command", ["requests ls", "grants ls", "sessions ls", "locks ls", "alerts", "hosts ls", "users ls", "audit ls"]
+    "command",
+    [
+        *("requests ls", "grants ls", "sessions ls", "locks ls", "alerts", "hosts ls", "users ls", "audit ls"),
+        *("policy history", "policy who-can", "policy changes --all", "eligibility ls", "eligibility renewals --all"),
+    ],
 )
 def test_names_are_harmless_too(liar: Liar, jitctl: Any, command: str) -> None:
     assert_harmless(jitctl(*command.split(), "-o", "name").out)

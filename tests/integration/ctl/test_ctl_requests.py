@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from jit_protos.v1 import common_pb2
-from jit_testing.ctl_values import grant, now_us, request
+from jit_testing.ctl_values import PENDING, grant, now_us, request
 from jit_testing.fake_ctl_server import FakeServer
 
 
@@ -279,3 +279,27 @@ def test_an_answer_that_is_not_whole_is_refused_not_guessed(alice: Any, server: 
         odd = alice("requests", "show", made.request_id)
         assert (odd.status, odd.out) == (1, "")
         assert "the server's answer is not understood" in odd.err
+
+
+def test_a_request_for_several_hosts_is_listed_once_and_decided_as_one(alice: Any, server: FakeServer) -> None:
+    batch = [
+        common_pb2.BatchHost(host="web1", request_id="req-0000000000000001", state=PENDING),
+        common_pb2.BatchHost(host="web2", request_id="req-0000000000000002", state=PENDING),
+        common_pb2.BatchHost(host="web3", why="it is not connected"),
+    ]
+    for number in (1, 2):
+        server.put(request(number, host=f"web{number}", batch_id="bat-0000000000000001", batch=batch))
+    server.put(request(3))
+    rows = [line.split("\t") for line in alice("requests", "ls", "--no-header").out.splitlines()]
+    assert [row[2] for row in rows] == ["web1", "web2 +1"]
+    assert alice("requests", "ls", "-o", "name").out.count("req-") == 2
+    assert len(alice("requests", "ls", "-o", "json").json) == 3
+    shown = alice("requests", "show", "req-0000000000000001").out
+    assert "Hosts, as one  web1: pending (req-0000000000000001)\n" in shown
+    assert "web3: left out: it is not connected\n" in shown
+    server.requests["req-0000000000000001"].batch[1].MergeFrom(
+        common_pb2.BatchHost(state=common_pb2.REQUEST_STATE_APPROVED, grant_state=common_pb2.GRANT_STATE_ACTIVE)
+    )
+    approved = alice("requests", "approve", "req-0000000000000001").out
+    assert "bob on web1 +1 as root" in approved
+    assert "  web2: approved, grant active (req-0000000000000002)\n" in approved

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shlex
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import grpc
-import pyotp
-import pytest_asyncio
 
 from jit_protos.v1 import common_pb2, host_pb2
+from jit_testing.desk import Person, Told, joined
 from jit_testing.fake_ctl_sessions import exited, framed, out
 from jit_testing.recorded import a_chunk, a_session_id, digest_of
 from jit_testing.refusals import refused
-from jit_testing.server_world import PASSWORD, Host, World, new_world
+from jit_testing.server_world import Host, World
 from jit_testing.upload import Upload
 
 POLICY = """\
@@ -31,91 +25,10 @@ roles:
   web:
     hosts: {tier: web}
     commands: [/usr/bin/systemctl restart nginx.service]
-    eligible: {people: [alice]}
+    eligible: {people: [alice], permanent: true}
     approvers: {groups: [leads]}
     duration: {default: 30m, max: 2h}
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-@dataclass(slots=True)
-class Person:
-    """Somebody at a desk: a home of their own, an authenticator, and `jitctl`."""
-
-    name: str
-    home: Path
-    world: World
-    totp: pyotp.TOTP | None = None
-
-    async def __call__(self, *arguments: str, stdin: str = "") -> Told:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "jit_ctl", *arguments),
-            env={**os.environ, "XDG_CONFIG_HOME": f"{self.home}/config", "XDG_STATE_HOME": f"{self.home}/state"},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate(stdin.encode())
-        assert process.returncode is not None
-        return Told(process.returncode, out.decode(), err.decode())
-
-    def code(self) -> str:
-        assert self.totp is not None
-        self.world.clock.advance(30)
-        return self.totp.at(self.world.clock.now() // 1_000_000)
-
-    async def enrol(self, command: str) -> None:
-        """Run the line an administrator handed over, then confirm with a code."""
-        words = shlex.split(command)[1:]
-        begun = await self(*words, "-o", "json")
-        assert begun.status == 3, begun.err
-        totp = pyotp.parse_uri(begun.json["uri"])
-        assert isinstance(totp, pyotp.TOTP)
-        self.totp = totp
-        confirmed = await self(*words, "--otp", self.code())
-        assert confirmed.status == 0, confirmed.err
-
-    async def log_in(self) -> None:
-        told = await self("login", "--password-stdin", "--otp", self.code(), stdin=PASSWORD + "\n")
-        assert told.status == 0, told.err
-
-
-@pytest_asyncio.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = await new_world(tmp_path)
-    await world.start()
-    yield world
-    await world.close()
-
-
-@pytest_asyncio.fixture
-async def admin(world: World, tmp_path: Path) -> Person:
-    """The administrator `init` made, at work within two commands."""
-    person = Person("root-admin", tmp_path / "admin", world)
-    server = ["--server", f"127.0.0.1:{world.bootstrap_port}", "--ca", world.installed.ca_fingerprint]
-    token = world.installed.mfa_token
-    await person.enrol(shlex.join(["jitctl", "mfa", "enroll", *server, "--user", "root-admin", "--token", token]))
-    await person.log_in()
-    return person
-
-
-async def joined(admin: Person, name: str) -> Person:
-    person = Person(name, admin.home.parent / name, admin.world)
-    added = await admin("users", "add", name)
-    assert added.status == 0, added.err
-    await person.enrol(added.out)
-    await person.log_in()
-    return person
 
 
 async def test_from_an_empty_server_to_a_grant_and_its_end(world: World, admin: Person, tmp_path: Path) -> None:
@@ -125,7 +38,7 @@ async def test_from_an_empty_server_to_a_grant_and_its_end(world: World, admin: 
     alice = await joined(admin, "alice")
     file = tmp_path / "policy.yaml"
     file.write_text(POLICY)
-    applied = await admin("policy", "apply", str(file))
+    applied = await admin("policy", "apply", "--yes", str(file))
     assert (applied.status, "version 1 is in force" in applied.err) == (0, True)
     assert (await admin("policy", "show")).out == POLICY
     token = await admin("hosts", "enroll-token", "web1", "-l", "tier=web", "-o", "name")
@@ -183,7 +96,7 @@ async def test_every_error_of_a_policy_is_told_with_its_place(admin: Person, tmp
     errors = [line for line in bad.out.splitlines() if ": error: " in line]
     assert len(errors) >= 2
     assert all(line.startswith(f"{file}:") and line.split(":")[1].isdigit() for line in errors)
-    assert (await admin("policy", "apply", str(file))).status == 1
+    assert (await admin("policy", "apply", "--yes", str(file))).status == 1
     assert (await admin("policy", "show")).status == 6
 
 
@@ -206,7 +119,7 @@ async def _fleet(world: World, admin: Person, tmp_path: Path) -> tuple[Person, P
     carol, alice = await joined(admin, "carol"), await joined(admin, "alice")
     file = tmp_path / "policy.yaml"
     file.write_text(POLICY)
-    assert (await admin("policy", "apply", str(file))).status == 0
+    assert (await admin("policy", "apply", "--yes", str(file))).status == 0
     token = await admin("hosts", "enroll-token", "web1", "-l", "tier=web", "-o", "name")
     return carol, alice, await world.enroll(token.out.strip())
 

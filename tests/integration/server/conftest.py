@@ -33,13 +33,13 @@ roles:
   web:
     hosts: {tier: web}
     commands: [/usr/bin/systemctl restart nginx.service]
-    eligible: {groups: [ops]}
+    eligible: {groups: [ops], permanent: true}
     approvers: {groups: [leads]}
     duration: {default: 30m, max: 2h}
   unattended:
     hosts: {tier: web}
     commands: [/usr/bin/uptime]
-    eligible: {groups: [ops]}
+    eligible: {groups: [ops], permanent: true}
     approvals: 0
     mfa: false
     reason: false

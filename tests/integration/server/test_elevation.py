@@ -52,7 +52,7 @@ async def cast(world: World, policy_text: str) -> Cast:
     for name in ("alice", "carol"):
         people[name] = await world.add_user(admin, name)
     report = await world.apply_policy(admin, policy_text)
-    assert report.version == 1, report.findings
+    assert report.version == 1, report.report.findings
     return Cast(world, people, await world.add_host(admin, "web1", tier="web"))
 
 
@@ -83,12 +83,14 @@ async def test_a_request_approved_by_another_arrives_signed_and_its_reports_are_
         "user": "alice",
         "run_as_user": "root",
         "run_as_group": "",
-        "commands": [{"path": "/usr/bin/systemctl", "args": ["restart", "nginx.service"]}],
+        "commands": [{"path": "/usr/bin/systemctl", "args": ["restart", "nginx.service"], "sha256": ""}],
         "shell": False,
         "record": "output",
         "required": True,
         "subcommands": False,
         "watch_s": 0,
+        "directory": "",
+        "environment": [],
         "role": "web",
         "not_before": approved.grant.not_before,
         "not_after": approved.grant.not_before + 1_800_000_000,

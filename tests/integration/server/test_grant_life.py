@@ -25,7 +25,7 @@ roles:
   free:
     hosts: {tier: web}
     commands: [/usr/bin/id]
-    eligible: {people: [alice]}
+    eligible: {people: [alice], permanent: true}
     approvers: {people: [carol]}
     approvals: 0
     mfa: false
@@ -34,7 +34,7 @@ roles:
   watched:
     hosts: {tier: web}
     commands: [/usr/bin/id]
-    eligible: {people: [alice]}
+    eligible: {people: [alice], permanent: true}
     approvers: {people: [carol]}
     mfa: false
     reason: false
@@ -42,7 +42,7 @@ roles:
   leased:
     hosts: {tier: web}
     commands: [/usr/bin/id]
-    eligible: {people: [alice]}
+    eligible: {people: [alice], permanent: true}
     approvals: 0
     mfa: false
     reason: false
@@ -89,7 +89,7 @@ async def cast(world: World) -> Cast:
     await world.add_user(admin, "alice")
     carol = await world.add_user(admin, "carol", "auditor")
     report = await world.apply_policy(admin, POLICY)
-    assert report.version == 1, report.findings
+    assert report.version == 1, report.report.findings
     return Cast(world, carol, await world.add_host(admin, "web1", tier="web"))
 
 

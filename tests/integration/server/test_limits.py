@@ -7,7 +7,7 @@ import logging
 import grpc
 import pytest
 
-from jit_protos.v1 import admin_pb2, host_pb2, people_pb2
+from jit_protos.v1 import host_pb2, people_pb2, policy_pb2
 from jit_testing.refusals import refused
 from jit_testing.server_world import World
 
@@ -38,30 +38,28 @@ async def test_a_policy_may_be_larger_than_other_messages_but_not_over_a_mebibyt
 async def test_every_error_of_a_policy_is_told_and_nothing_is_stored(world: World, policy_text: str) -> None:
     admin = await world.first_admin()
     bad = policy_text.replace("approvals: 0", "approvals: -1").replace("[leads]", "[leeds]").replace("30m", "soon")
-    stub = world.admin(admin)
-    policy = admin_pb2.PolicyText(files=[admin_pb2.PolicyFile(name="p.yaml", text=bad)])
-    for report in (
-        await stub.LintPolicy(policy),
-        await stub.ApplyPolicy(admin_pb2.ApplyPolicyRequest(policy=policy)),
-    ):
+    stub = world.policy(admin)
+    policy = policy_pb2.PolicyText(files=[policy_pb2.PolicyFile(name="p.yaml", text=bad)])
+    plan = await stub.Apply(policy_pb2.ApplyPolicyRequest(policy=policy))
+    assert plan.version == 0
+    for report in (await stub.Lint(policy), plan.report):
         errors = [finding for finding in report.findings if finding.severity == "error"]
-        assert report.version == 0
         assert {finding.file for finding in errors} == {"p.yaml"}
         assert [finding.line for finding in errors] == sorted({finding.line for finding in errors})
         assert len(errors) == 2
         assert all(finding.column for finding in errors)
-    assert (await refused(stub.ShowPolicy(admin_pb2.ShowPolicyRequest()))).code() is grpc.StatusCode.NOT_FOUND
+    assert (await refused(stub.Show(policy_pb2.ShowPolicyRequest()))).code() is grpc.StatusCode.NOT_FOUND
 
 
 async def test_a_policy_made_against_an_old_version_is_refused(world: World, policy_text: str) -> None:
     admin = await world.first_admin()
     await world.apply_policy(admin, policy_text)
-    policy = admin_pb2.PolicyText(files=[admin_pb2.PolicyFile(name="p.yaml", text=policy_text)])
-    late = admin_pb2.ApplyPolicyRequest(policy=policy, expected_version=7)
-    error = await refused(world.admin(admin).ApplyPolicy(late))
+    policy = policy_pb2.PolicyText(files=[policy_pb2.PolicyFile(name="p.yaml", text=policy_text)])
+    late = policy_pb2.ApplyPolicyRequest(policy=policy, expected_version=7)
+    error = await refused(world.policy(admin).Apply(late))
     assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
-    shown = await world.admin(admin).ShowPolicy(admin_pb2.ShowPolicyRequest())
-    assert (shown.version, shown.policy.files[0].text) == (1, policy_text)
+    shown = await world.policy(admin).Show(policy_pb2.ShowPolicyRequest())
+    assert (shown.version.version, shown.policy.files[0].text) == (1, policy_text)
 
 
 @pytest.mark.parametrize("number", [99, 2**31 - 1])

@@ -23,7 +23,7 @@ roles:
   plain:
     hosts: {tier: web}
     commands: [/usr/bin/id]
-    eligible: {people: [alice]}
+    eligible: {people: [alice], permanent: true}
     approvers: {people: [carol]}
     approvals: 0
     mfa: false
@@ -33,7 +33,7 @@ roles:
   watched:
     hosts: {tier: web}
     commands: [/usr/bin/id]
-    eligible: {people: [alice]}
+    eligible: {people: [alice], permanent: true}
     approvers: {people: [carol]}
     approvals: 0
     mfa: false
@@ -103,7 +103,7 @@ async def cast(world: World) -> AsyncIterator[Cast]:
     for name, *duties in (("alice",), ("carol",), ("dave", "auditor")):
         people[name] = await world.add_user(admin, name, *duties)
     report = await world.apply_policy(admin, POLICY)
-    assert report.version == 1, report.findings
+    assert report.version == 1, report.report.findings
     web1 = await world.add_host(admin, "web1", tier="web")
     stream = world.session(web1)
     await stream.hello()

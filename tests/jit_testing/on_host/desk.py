@@ -1,17 +1,20 @@
 """Runs on the server host under the server's own Python, as a person who is logged in: jitctl's client, line by line.
 
-{"method": NAME, "arguments": […], "named": {…}} is a call of `jit_ctl.client.Server`; the answer is what it returned,
-with when it was asked and when it had answered in µs UTC, or {"failed": TEXT}.
+{"method": NAME, "arguments": […], "named": {…}} is a call of `jit_ctl.client.Server`, or of a part of it
+(policy.apply); files are {"files": {NAME: TEXT}} among the named.  The answer is what it returned, with when it was
+asked and when it had answered in µs UTC, or {"failed": TEXT}.
 """
 
 import json
 import sys
 import time
 from dataclasses import asdict, is_dataclass
+from operator import attrgetter
 from typing import Any
 
 from jit_ctl.client import Server
 from jit_ctl.errors import CtlError
+from jit_ctl.policy_model import PolicyFile
 
 
 def main() -> None:
@@ -23,9 +26,11 @@ def main() -> None:
 
 
 def answer(server: Server, method: str, arguments: list[Any], named: dict[str, Any]) -> dict[str, Any]:
+    if "files" in named:
+        named["files"] = [PolicyFile(name, text) for name, text in named["files"].items()]
     before = time.time_ns()
     try:
-        said = getattr(server, method)(*arguments, **named)
+        said = attrgetter(method)(server)(*arguments, **named)
     except (CtlError, AttributeError, TypeError) as e:
         return {"failed": f"{method}: {e}"}
     after = time.time_ns()

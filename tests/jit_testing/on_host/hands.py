@@ -51,6 +51,11 @@ def jit(person: str, request: dict[str, Any]) -> Answer:
     raise ValueError(f"the agent hung up on {request['op']}")
 
 
+def jits(asked: list[tuple[str, dict[str, Any]]]) -> Answer:
+    """One after the other: [person, request] each; their answers in order."""
+    return {"answers": [jit(person, request)["answer"] for person, request in asked]}
+
+
 def is_over(answer: Answer) -> bool:
     if not answer:
         return False
@@ -70,6 +75,15 @@ def sudos(asked: list[tuple[str, list[str]]]) -> Answer:
     for one in running:
         one.communicate(timeout=60)
     return {"statuses": [one.returncode for one in running]}
+
+
+def listed(asked: list[tuple[str, str, list[str]]]) -> Answer:
+    """What sudo says to root of others: [person, run-as account, words] each; its statuses in order."""
+    quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    running = [
+        subprocess.Popen(["sudo", "-l", "-U", who, "-u", account, *words], **quiet) for who, account, words in asked
+    ]
+    return {"statuses": [one.wait(timeout=60) for one in running]}
 
 
 def launch(person: str, words: list[str]) -> Answer:
@@ -133,6 +147,8 @@ def marked(marks: list[str]) -> dict[str, list[int]]:
 
 ACTS: dict[str, Callable[..., Answer]] = {
     "jit": jit,
+    "jits": jits,
+    "listed": listed,
     "sudo": sudo,
     "sudos": sudos,
     "launch": launch,

@@ -19,7 +19,7 @@ from jit_agent import footprints
 from jit_agent.changes import Bell
 from jit_agent.errors import Malformed, SpoolUnavailable
 from jit_agent.footprints import Footprints
-from jit_agent.model import Applied, Change
+from jit_agent.report_model import Applied, Change
 from jit_agent.reports import Reports
 from jit_agent.spool import Spool
 from jit_protos.v1 import host_pb2

@@ -26,6 +26,7 @@ LIVE = LiveGrant(
     scope="jit.scope", processes=0,
 )  # fmt: skip
 RESTART = replace(LIVE, commands=(Command("/usr/bin/systemctl", ("restart", "nginx")), Command("/usr/bin/tail", None)))
+SERVICES = replace(LIVE, commands=(Command("/usr/bin/systemctl", "^(stop|restart) [a-z]+$", "0a" * 32),))
 ASK = Ask(argv=("/usr/bin/systemctl", "restart", "nginx"))
 
 
@@ -38,6 +39,10 @@ ASK = Ask(argv=("/usr/bin/systemctl", "restart", "nginx"))
         (RESTART, Ask(argv=("/usr/bin/systemctl", "restart", "nginx", "ssh")), False),
         (RESTART, Ask(argv=("/usr/bin/systemctl",)), False),
         (RESTART, Ask(argv=("/bin/systemctl", "restart", "nginx")), False),
+        (SERVICES, ASK, True),
+        (SERVICES, Ask(argv=("/usr/bin/systemctl", "restart", "nginx", "ssh")), False),
+        (SERVICES, Ask(argv=("/usr/bin/systemctl", "restart nginx")), False),
+        (SERVICES, Ask(argv=("/bin/systemctl", "restart", "nginx")), False),
         (LIVE, replace(ASK, run_as_user="postgres"), False),
         (LIVE, replace(ASK, run_as_group="adm"), False),
         (LIVE, Ask(argv=(), shell=True), False),
@@ -49,6 +54,15 @@ ASK = Ask(argv=("/usr/bin/systemctl", "restart", "nginx"))
 )
 def test_a_grant_covers_exactly_what_sudo_would_let_through(grant: LiveGrant, ask: Ask, covered: bool) -> None:
     assert grant.covers(ask, 16) is covered
+
+
+@pytest.mark.parametrize("args", [None, [], ["restart", "nginx"], {"regex": "^restart [a-z]+$"}])
+def test_a_command_goes_out_as_it_came_from_the_enforcer(args: object) -> None:
+    command = {"path": "/usr/bin/systemctl", "args": args, "sha256": "0a" * 32}
+    live = {**LIVE.as_json(), "commands": [command]}
+    answer = {"boot": "x", "host": None, "sudo": "1.9", "problems": [], "live": [live]}
+    (read,) = enforcer_wire.parse_status(answer).live
+    assert read.as_json()["commands"] == [command]
 
 
 def test_session_ids_are_ids_and_never_the_same() -> None:

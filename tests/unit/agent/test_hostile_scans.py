@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass, field, replace
 
 from jit_agent.errors import Malformed
-from jit_agent.model import SessionEvent
+from jit_agent.report_model import SessionEvent
 from jit_agent.scanner import Scanner
 from jit_agent.session_state import SessionState
 from jit_ctl.recording import frames

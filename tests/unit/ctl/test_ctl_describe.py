@@ -57,6 +57,8 @@ REQUEST = Request(
     extends="",
     extends_to=None,
     past_max_s=0,
+    batch_id="",
+    batch=(),
 )
 
 

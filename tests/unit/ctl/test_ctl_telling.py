@@ -15,6 +15,17 @@ EVENT = Event(
     1, datetime(2026, 1, 1, tzinfo=UTC), "grant.ended", "host web1", "alice", "web1", "admin", "req-1", "gnt-1", {}
 )
 NOON_US = 1_795_435_200_000_000
+DAY_US = 86_400_000_000
+APPLIED = {
+    "version": 7,
+    "digest": "0123456789abcdef" * 4,
+    "reason": "",
+    "approved_by": [],
+    "rolled_back_to": 0,
+    "grants_ended": 2,
+    "requests_cancelled": 0,
+}
+PROPOSED = {"change": "chg-1", "base_version": 6, "reason": "CHG-12", "why": "bob gains ops", "rolled_back_to": 0}
 PROOF = {"reason": "expired", "rule_removed": True, "scope_empty": True, "killed": 2, "late_us": 13714}
 
 
@@ -74,6 +85,67 @@ def test_an_end_names_what_was_left_over_and_one_without_a_host_says_why() -> No
             "request.created",
             {"command": "/bin/id", "run_as": "root", "duration_s": 60, "reason": "", "starts_at": NOON_US},
             "/bin/id as root for 1m from 2026-11-23T12:00:00Z",
+        ),
+        (
+            "policy.applied",
+            APPLIED,
+            "version 7; 2 grants revoked, 0 requests cancelled",
+        ),
+        (
+            "policy.applied",
+            {**APPLIED, "reason": "INC-7", "approved_by": ["carol"], "rolled_back_to": 5},
+            "version 7, that of version 5 again, approved by carol; 2 grants revoked, 0 requests cancelled: INC-7",
+        ),
+        (
+            "policy.proposed",
+            PROPOSED,
+            "chg-1, a change of version 6: CHG-12; bob gains ops",
+        ),
+        (
+            "policy.proposed",
+            {**PROPOSED, "reason": "", "rolled_back_to": 5},
+            "chg-1, a change of version 6 to go back to version 5; bob gains ops",
+        ),
+        ("policy.approved", {"change": "chg-1", "reason": "as agreed"}, "chg-1: as agreed"),
+        ("policy.approved", {"change": "chg-1", "reason": ""}, "chg-1"),
+        ("policy.rejected", {"change": "chg-1", "reason": "too wide", "withdrawn": False}, "chg-1: too wide"),
+        ("policy.rejected", {"change": "chg-1", "reason": "", "withdrawn": True}, "chg-1, withdrawn"),
+        ("policy.overtaken", {"change": "chg-1", "version": 8}, "chg-1, by version 8"),
+        (
+            "eligibility.renewal_asked",
+            {"renewal": "rnw-1", "reason": "still here", "ends_at": NOON_US, "until": NOON_US + DAY_US},
+            "rnw-1, until 2026-11-24T12:00:00Z instead of 2026-11-23T12:00:00Z: still here",
+        ),
+        (
+            "eligibility.renewed",
+            {"renewal": "rnw-1", "reason": "", "until": NOON_US},
+            "rnw-1, until 2026-11-23T12:00:00Z",
+        ),
+        (
+            "eligibility.renewal_denied",
+            {"renewal": "rnw-1", "reason": "has left", "until": NOON_US},
+            "rnw-1: has left",
+        ),
+        (
+            "eligibility.renewal_lapsed",
+            {"renewal": "rnw-1", "why": "nobody decided in time"},
+            "rnw-1: nobody decided in time",
+        ),
+        (
+            "eligibility.ending",
+            {"kind": "eligible", "until": NOON_US, "days_left": 14},
+            "eligible until 2026-11-23T12:00:00Z, 14 days left",
+        ),
+        (
+            "eligibility.ending",
+            {"kind": "active", "until": NOON_US, "days_left": 1},
+            "active until 2026-11-23T12:00:00Z, 1 day left",
+        ),
+        ("eligibility.ended", {"kind": "eligible", "until": NOON_US}, "was eligible until 2026-11-23T12:00:00Z"),
+        (
+            "eligibility.ended",
+            {"kind": "eligible", "until": NOON_US, "why": "policy version 8 no longer has it"},
+            "was to be eligible until 2026-11-23T12:00:00Z: policy version 8 no longer has it",
         ),
         ("request.refused", {"why": "alice is locked: x (by carol)"}, "alice is locked: x (by carol)"),
         ("grant.refused", {"message": "alice is disabled"}, "alice is disabled"),

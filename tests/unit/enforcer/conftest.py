@@ -167,6 +167,8 @@ def fields(**changes: Any) -> dict[str, Any]:
         "run_as_user": "root",
         "run_as_group": "",
         "commands": "ALL",
+        "directory": "",
+        "environment": [],
         "shell": False,
         "record": "output",
         "required": False,

@@ -24,7 +24,7 @@ from unit.enforcer.conftest import NOW, SECOND, fields
         ("", {"not_after": NOW + 86400 * SECOND, "remaining_s": 86400}, {"remaining_s": 86401}),
         ('run_as = ["postgres"]', {"run_as_user": "postgres"}, {"run_as_user": "root"}),
         ("run_as = []\nmin_uid = 1", None, {"run_as_user": "postgres"}),
-        ("allow_all = false", {"commands": [{"path": "/usr/bin/id", "args": None}]}, {"commands": "ALL"}),
+        ("allow_all = false", {"commands": [{"path": "/usr/bin/id", "args": None, "sha256": ""}]}, {"commands": "ALL"}),
         ("", {"uid": 1000}, {"uid": 999}),
         ("min_uid = 500", {"uid": 500}, {"uid": 499}),
     ],

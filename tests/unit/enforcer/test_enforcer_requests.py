@@ -48,7 +48,8 @@ def test_apply_status_end_and_reported(host: Host, signer: Signer) -> None:
 
 
 def test_commands_are_shown_as_they_were_signed(host: Host, signer: Signer) -> None:
-    wanted = [{"path": "/usr/bin/id", "args": ["-u"]}, {"path": "/usr/bin/ls", "args": None}]
+    shown: list[dict[str, Any]] = [{"path": "/usr/bin/id", "args": ["-u"]}, {"path": "/usr/bin/ls", "args": None}]
+    wanted = [one | {"sha256": ""} for one in shown]
     ask(host, op="apply", grant=text(signer.grant(commands=wanted)))
     assert json.loads(json.dumps(ask(host, op="status")))["live"][0]["commands"] == wanted
 

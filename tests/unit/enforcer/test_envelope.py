@@ -97,9 +97,9 @@ BAD_VALUES: list[tuple[str, object]] = [
     ("commands", {}),
     ("commands", ["/usr/bin/id"]),
     ("commands", [{"path": "/usr/bin/id"}]),
-    ("commands", [{"path": "/usr/bin/id", "args": "x"}]),
-    ("commands", [{"path": "/usr/bin/id", "args": None, "more": 1}]),
-    ("commands", [{"path": "/usr/bin/id", "args": None}] * 201),
+    ("commands", [{"path": "/usr/bin/id", "args": "x", "sha256": ""}]),
+    ("commands", [{"path": "/usr/bin/id", "args": None, "sha256": "", "more": 1}]),
+    ("commands", [{"path": "/usr/bin/id", "args": None, "sha256": ""}] * 201),
     ("shell", 1),
     ("shell", None),
     ("record", "video"),
@@ -159,7 +159,7 @@ def test_what_is_not_one_strict_object_is_refused(text: bytes) -> None:
 
 
 def test_a_shell_goes_only_with_all_commands() -> None:
-    command = {"path": "/usr/bin/id", "args": None}
+    command = {"path": "/usr/bin/id", "args": None, "sha256": ""}
     assert grant.parse(json.dumps(fields(shell=True)).encode()).shell
     with pytest.raises(Malformed):
         grant.parse(json.dumps(fields(shell=True, commands=[command])).encode())

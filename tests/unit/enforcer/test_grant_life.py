@@ -152,7 +152,7 @@ def test_while_one_of_several_records_more_all_do(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"commands": [{"path": "/usr/bin/id", "args": None}]},
+        {"commands": [{"path": "/usr/bin/id", "args": None, "sha256": ""}]},
         {"run_as_group": "adm"},
     ],
 )
@@ -237,6 +237,14 @@ def test_a_run_as_that_is_no_account_is_refused(host: Host, signer: Signer, chan
     with pytest.raises(Unsafe):
         applying.apply(host, signer.grant(**changes))
     assert (rules(host.paths), host.ledger.entries) == (set(), {})
+
+
+def test_root_by_another_name_is_refused(host: Host, people: list[Person], signer: Signer) -> None:
+    """The policy, its approvers and its lint speak of root by that name only."""
+    people.append(Person("toor", 0))
+    with pytest.raises(Unsafe, match="'toor' is root by another name"):
+        applying.apply(host, signer.grant(run_as_user="toor"))
+    applying.apply(host, signer.grant())
 
 
 def test_a_time_that_is_over_or_too_short_is_refused(host: Host, signer: Signer) -> None:

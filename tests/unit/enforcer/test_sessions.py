@@ -143,7 +143,7 @@ def test_a_standing_rule_is_recorded_as_strictly_and_is_in_no_session(
     host: Host, signer: Signer, at_the_gate: AtTheGate, scopes: FakeScopes
 ) -> None:
     host.paths.ceiling.write_text('standing_sudo = "allow"')
-    commands_ = [{"path": "/usr/bin/id", "args": []}]
+    commands_ = [{"path": "/usr/bin/id", "args": [], "sha256": ""}]
     entry = applying.apply(host, signer.grant(commands=commands_, record="input", subcommands=True))
     found = at_the_gate.admit("sudo -u bob who")
     assert (found.grant, found.user, found.record, found.subcommands) == (None, "alice", "input", True)

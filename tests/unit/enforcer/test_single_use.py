@@ -126,7 +126,7 @@ def test_what_a_grant_shut_to_it_allows_never_passes_as_the_hosts_own(
     host: Host, signer: Signer, at_the_gate: AtTheGate, changes: dict[str, Any]
 ) -> None:
     host.paths.ceiling.write_text('standing_sudo = "allow"')
-    applying.apply(host, signer.grant(commands=[{"path": "/usr/bin/id", "args": None}], **changes))
+    applying.apply(host, signer.grant(commands=[{"path": "/usr/bin/id", "args": None, "sha256": ""}], **changes))
     if "once" in changes:
         assert at_the_gate("sudo id") == ONE
     with pytest.raises(NotAdmitted):

@@ -16,7 +16,7 @@ from jit_enforcer.host import Host
 from jit_enforcer.paths import Paths
 from unit.enforcer.conftest import SECOND, AtTheGate, Signer
 
-NAMED = [{"path": "/usr/bin/id", "args": ["-u"]}]
+NAMED = [{"path": "/usr/bin/id", "args": ["-u"], "sha256": ""}]
 
 
 def test_a_standing_rule_needs_the_ceilings_leave(host: Host, signer: Signer, at_the_gate: AtTheGate) -> None:
@@ -46,7 +46,7 @@ def test_a_sudo_that_may_have_read_the_rule_of_an_ended_grant_must_start_anew(
     host.paths.ceiling.write_text('standing_sudo = "allow"')
     applying.apply(host, signer.grant(commands=NAMED))
     ended = applying.apply(
-        host, signer.grant(grant="gnt-0000000000000002", commands=[{"path": "/bin/who", "args": []}])
+        host, signer.grant(grant="gnt-0000000000000002", commands=[{"path": "/bin/who", "args": [], "sha256": ""}])
     )
     now = host.clock.boot_us()
     ending.end(host, [ended], "revoked")

@@ -103,7 +103,7 @@ def parsed(**changes: Any) -> grant.Grant:
     return grant.parse(json.dumps(fields(**changes)).encode())
 
 
-ID_U = [{"path": "/usr/bin/id", "args": ["-u"]}]
+ID_U = [{"path": "/usr/bin/id", "args": ["-u"], "sha256": ""}]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ ID_U = [{"path": "/usr/bin/id", "args": ["-u"]}]
         ({"commands": ID_U}, ask("id", "-u", "-n"), False),
         ({"commands": ID_U}, ask("id", "-u", shell=True), False),
         ({"commands": ID_U}, ask("/tmp/id", "-u"), False),
-        ({"commands": [{"path": "/usr/bin/id", "args": None}]}, ask("id", "-G", "bob"), True),
+        ({"commands": [{"path": "/usr/bin/id", "args": None, "sha256": ""}]}, ask("id", "-G", "bob"), True),
     ],
 )
 @pytest.mark.usefixtures("people")

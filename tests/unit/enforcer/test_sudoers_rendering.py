@@ -71,8 +71,8 @@ def test_no_name_gets_into_the_rule(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("shape", [(0, 0), (0, 1), (1, 0), (1, 1)])
 def test_a_hostile_argument_stays_one_argument(argument: str, shape: tuple[int, int]) -> None:
     arguments = ["x"] * shape[0] + [argument] + ["y"] * shape[1]
-    found = parsed(commands=[{"path": "/usr/bin/echo", "args": arguments}, {"path": "/usr/bin/id", "args": []}])
-    check(found)
+    found = [{"path": "/usr/bin/echo", "args": arguments}, {"path": "/usr/bin/id", "args": []}]
+    check(parsed(commands=[one | {"sha256": ""} for one in found]))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -82,40 +82,40 @@ def test_a_hostile_argument_stays_one_argument(argument: str, shape: tuple[int, 
     ).filter(lambda words: words != ['""'])
 )
 def test_any_arguments_we_accept_are_read_back_as_meant(arguments: list[str]) -> None:
-    check(parsed(commands=[{"path": "/usr/bin/echo", "args": arguments}]))
+    check(parsed(commands=[{"path": "/usr/bin/echo", "args": arguments, "sha256": ""}]))
 
 
 @pytest.mark.parametrize(
     "command",
     [
-        {"path": "usr/bin/id", "args": None},
-        {"path": "/usr/bin/", "args": None},
-        {"path": "/", "args": None},
-        {"path": "/usr/../bin/id", "args": None},
-        {"path": "//usr/bin/id", "args": None},
-        {"path": "/usr/bin/i d", "args": None},
-        {"path": "/usr/bin/*", "args": None},
-        {"path": "/usr/bin/a,b", "args": None},
-        {"path": "/usr/bin/a\\", "args": None},
-        {"path": "/usr/bin/\u00e9", "args": None},
-        {"path": "/usr/bin/sudoedit", "args": None},
-        {"path": "/usr/bin/id", "args": [""]},
-        {"path": "/usr/bin/id", "args": ['""']},
-        {"path": "/usr/bin/id", "args": ["a b"]},
-        {"path": "/usr/bin/id", "args": ["a\nb"]},
-        {"path": "/usr/bin/id", "args": ["a\u202eb"]},
-        {"path": "/usr/bin/id", "args": ["x" * 4097]},
-        {"path": "/usr/bin/id", "args": [1]},
+        {"path": "usr/bin/id", "args": None, "sha256": ""},
+        {"path": "/usr/bin/", "args": None, "sha256": ""},
+        {"path": "/", "args": None, "sha256": ""},
+        {"path": "/usr/../bin/id", "args": None, "sha256": ""},
+        {"path": "//usr/bin/id", "args": None, "sha256": ""},
+        {"path": "/usr/bin/i d", "args": None, "sha256": ""},
+        {"path": "/usr/bin/*", "args": None, "sha256": ""},
+        {"path": "/usr/bin/a,b", "args": None, "sha256": ""},
+        {"path": "/usr/bin/a\\", "args": None, "sha256": ""},
+        {"path": "/usr/bin/\u00e9", "args": None, "sha256": ""},
+        {"path": "/usr/bin/sudoedit", "args": None, "sha256": ""},
+        {"path": "/usr/bin/id", "args": [""], "sha256": ""},
+        {"path": "/usr/bin/id", "args": ['""'], "sha256": ""},
+        {"path": "/usr/bin/id", "args": ["a b"], "sha256": ""},
+        {"path": "/usr/bin/id", "args": ["a\nb"], "sha256": ""},
+        {"path": "/usr/bin/id", "args": ["a\u202eb"], "sha256": ""},
+        {"path": "/usr/bin/id", "args": ["x" * 4097], "sha256": ""},
+        {"path": "/usr/bin/id", "args": [1], "sha256": ""},
     ],
 )
 def test_a_command_that_cannot_be_written_without_doubt_is_refused(command: dict[str, Any]) -> None:
-    parsed(commands=[{"path": "/usr/bin/id", "args": ["-u"]}])
+    parsed(commands=[{"path": "/usr/bin/id", "args": ["-u"], "sha256": ""}])
     with pytest.raises(Malformed):
         parsed(commands=[command])
 
 
 def test_none_exact_and_any_arguments_are_three_different_things(tmp_path: Path) -> None:
-    commands = [{"path": "/usr/bin/id", "args": arguments} for arguments in ([], ["-u"], None)]
+    commands = [{"path": "/usr/bin/id", "args": arguments, "sha256": ""} for arguments in ([], ["-u"], None)]
     (spec,) = read_back(tmp_path / "rule", sudoers.rule(parsed(commands=commands), ROOT))["User_Specs"]
     shown = [command["command"] for command in spec["Cmnd_Specs"][0]["Commands"]]
     assert shown == ['/usr/bin/id ""', "/usr/bin/id -u", "/usr/bin/id"]
@@ -129,7 +129,7 @@ def test_sudo_never_says_yes_in_a_second_that_ends_after_the_grant() -> None:
 
 @pytest.mark.parametrize("recording", LEVELS)
 def test_the_defaults_are_the_strict_set(recording: Recording) -> None:
-    text, meant = sudoers.defaults(4001, recording), sudoers.expected_defaults(4001, recording)
+    text, meant = sudoers.defaults(4001, recording, ()), sudoers.expected_defaults(4001, recording, ())
     parseback.check_text(text, defaults=[meant], rules=[])
     with pytest.raises(Unsafe):
         parseback.check_text(text, defaults=[], rules=[])
@@ -150,7 +150,7 @@ def test_the_defaults_are_the_strict_set(recording: Recording) -> None:
     ],
 )
 def test_what_is_recorded_stands_in_the_defaults(recording: Recording, options: tuple[bool | str, ...]) -> None:
-    found = sudoers.settings(recording)
+    found = sudoers.settings(recording, ())
     names = ("log_output", "log_stderr", "log_input", "log_subcmds", "log_server_timeout")
     assert tuple(found[name] for name in names) == options
     assert list(found).index("log_output") < list(found).index("log_stderr")
@@ -184,11 +184,11 @@ def check_whole(paths: Paths, text: str, **recordings: Recording) -> None:
     """Whether ours, for alice and whoever else has a level, hold in this configuration; `{}` is where ours stand."""
     found = parsed()
     people = {"alice": 4001, "bob": 4002}
-    ours = "".join(sudoers.defaults(people[name], level) for name, level in recordings.items())
+    ours = "".join(sudoers.defaults(people[name], level, ()) for name, level in recordings.items())
     paths.sudoers.write_text(text.format(f"root ALL=(ALL) ALL\n{ours}{sudoers.rule(found, ROOT)}"))
     parseback.check_whole(
         paths,
-        defaults=[sudoers.expected_defaults(people[name], level) for name, level in recordings.items()],
+        defaults=[sudoers.expected_defaults(people[name], level, ()) for name, level in recordings.items()],
         rules=[sudoers.expected_rule(found, ROOT)],
         run_as_names={"root", "bob"},
         run_as_uids={0, 4002},

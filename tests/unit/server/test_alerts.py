@@ -9,11 +9,10 @@ import pytest
 from jit_server.domain.alert import AlertKind
 from jit_server.domain.grant import Record
 from jit_server.domain.identity import Duty, HostCaller, Person
-from jit_server.domain.policy import Selector
 from jit_server.domain.report import Ended, Footprint, FootprintChange, Hello, Leftover
 from jit_server.errors import Denied
 from jit_testing.core_world import SPOOL, CoreWorld, end_of, proof
-from jit_testing.server_fakes import BOOT, a_role
+from jit_testing.server_fakes import BOOT, a_role, labelled
 
 DAY = 86_400
 
@@ -138,7 +137,7 @@ async def test_alerts_are_for_administrators_auditors_and_approvers_of_the_roles
     alice, otto = await world.person("alice"), await world.person("otto", Duty.AUDITOR)
     carol, dora = await world.person("carol"), await world.person("dora")
     host, db = await world.host(), await world.host("db1", tier="db")
-    await world.apply(a_role(), a_role("db", hosts=Selector({"tier": "db"}), approvers=["dora"]))
+    await world.apply(a_role(), a_role("db", hosts=labelled(tier="db"), approvers=["dora"]))
     grant_id = await world.delivered(host, carol)
     await world.services.grants.revoke(world.root, grant_id, "enough")
     world.clock.advance(6)

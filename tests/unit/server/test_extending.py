@@ -12,7 +12,8 @@ from jit_server.domain.grant import CONFIRMATION_GRACE_US
 from jit_server.domain.identity import HostCaller, Person
 from jit_server.domain.lifecycle import GrantState, RequestState
 from jit_server.domain.lock import Lock, LockKind
-from jit_server.domain.policy import NO_POLICY, Extend, Party, Refused, Role
+from jit_server.domain.policy.decision import Refused
+from jit_server.domain.policy.model import NO_POLICY, Extend, Party, Role
 from jit_server.domain.report import Applied, GrantRefused
 from jit_server.errors import Conflict, Denied, Invalid, NotFound, Unauthenticated
 from jit_server.services.extending import NewExtension
@@ -170,15 +171,16 @@ def test_a_lock_or_a_lost_eligibility_is_against_any_more_time() -> None:
     """S10."""
     alice, host = a_user("alice"), a_host()
     policy = a_policy(ROLE)
-    grant = replace(a_grant(a_request(alice, host)), state=GrantState.ACTIVE)
-    assert isinstance(weigh(policy, grant, alice, host, 60), AtOnce)
-    assert isinstance(weigh(policy, grant, alice, host, 3_001), LikeNew)
+    grant = replace(a_grant(a_request(alice, host)), state=GrantState.ACTIVE, approved_by=("usr-2",))
+    assert isinstance(weigh(policy, grant, alice, host, duration_s=60, at=START), AtOnce)
+    assert isinstance(weigh(policy, grant, alice, host, duration_s=3_001, at=START), LikeNew)
     lock = Lock("lck-0000000000000001", LockKind.USER, "alice", "stolen laptop", "carol", "usr-1", START)
-    refused = weigh(replace(policy, locks=(lock,)), grant, alice, host, 60)
+    refused = weigh(replace(policy, locks=(lock,)), grant, alice, host, duration_s=60, at=START)
     assert isinstance(refused, Refused)
     assert refused.why == "alice is locked: stolen laptop (by carol)"
-    assert isinstance(weigh(a_policy(replace(ROLE, eligible=Party())), grant, alice, host, 60), Refused)
-    assert isinstance(weigh(NO_POLICY, grant, alice, host, 60), Refused)
+    nobody = a_policy(replace(ROLE, eligible=()))
+    assert isinstance(weigh(nobody, grant, alice, host, duration_s=60, at=START), Refused)
+    assert isinstance(weigh(NO_POLICY, grant, alice, host, duration_s=60, at=START), Refused)
 
 
 async def test_only_the_person_on_that_host_with_that_account_extends(world: CoreWorld) -> None:

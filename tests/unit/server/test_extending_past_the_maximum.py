@@ -9,7 +9,7 @@ import pytest
 
 from jit_server.domain.identity import HostCaller, Person
 from jit_server.domain.lifecycle import GrantState, RequestState
-from jit_server.domain.policy import Extend, Role
+from jit_server.domain.policy.model import Extend, Role
 from jit_server.errors import Conflict, Denied, Invalid, Unauthenticated
 from jit_testing.core_world import CoreWorld, proof
 from jit_testing.server_fakes import SECOND, a_role

@@ -8,9 +8,10 @@ import pytest
 
 from jit_server.domain import lock as locking
 from jit_server.domain.lock import LockKind
-from jit_server.domain.policy import Allowed, Policy, Refused, evaluate, may_decide
+from jit_server.domain.policy.decision import Allowed, Refused, evaluate, may_decide
+from jit_server.domain.policy.model import Policy
 from jit_server.errors import Invalid
-from jit_testing.server_fakes import SECOND, START, a_host, a_lock, a_policy, a_role, a_user, an_ask
+from jit_testing.server_fakes import SECOND, START, a_case, a_host, a_lock, a_policy, a_role, a_user, an_ask
 
 ALICE, CAROL, DAVE = a_user("alice"), a_user("carol"), a_user("dave")
 WEB1, WEB2 = a_host("web1"), a_host("web2")
@@ -32,16 +33,16 @@ def _policy(kind: LockKind, target: str) -> Policy:
 def test_a_lock_refuses_what_it_names_and_nothing_else(kind: LockKind, target: str, free: str) -> None:
     policy = _policy(kind, target)
     people = [ALICE, CAROL, DAVE]
-    refused = evaluate(policy, ROLE, ALICE, WEB1, an_ask(), people=people)
+    refused = evaluate(a_case(policy, ROLE, ALICE, WEB1, an_ask(), people=people))
     assert isinstance(refused, Refused)
     assert refused.why.endswith("is locked: stolen laptop (by dave)")
     assert "jitctl unlock lck-" in refused.hint
     bob = a_user("bob")
     role = a_role("web", eligible=["alice", "bob"], approvers=["carol"])
     elsewhere = {
-        "a_user": evaluate(policy, role, bob, WEB1, an_ask(), people=people),
-        "a_host": evaluate(policy, ROLE, ALICE, WEB2, an_ask(), people=people),
-        "a_role": evaluate(policy, OTHER, ALICE, WEB1, an_ask(), people=people),
+        "a_user": evaluate(a_case(policy, role, bob, WEB1, an_ask(), people=people)),
+        "a_host": evaluate(a_case(policy, ROLE, ALICE, WEB2, an_ask(), people=people)),
+        "a_role": evaluate(a_case(policy, OTHER, ALICE, WEB1, an_ask(), people=people)),
     }
     assert isinstance(elsewhere[free], Allowed)
 
@@ -51,7 +52,7 @@ def test_who_is_locked_does_not_decide_and_counts_for_no_quorum() -> None:
     policy = _policy(LockKind.USER, "carol")
     people = [ALICE, CAROL, DAVE]
     assert may_decide(policy, ROLE, ALICE.user_id, people) == (DAVE,)
-    both = evaluate(policy, replace(ROLE, approvals=2), ALICE, WEB1, an_ask(), people=people)
+    both = evaluate(a_case(policy, replace(ROLE, approvals=2), ALICE, WEB1, an_ask(), people=people))
     assert isinstance(both, Refused)
     assert both.why == "role web needs 2 approvals, and only dave could give one"
 

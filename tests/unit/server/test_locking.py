@@ -10,10 +10,10 @@ from jit_server.domain.identity import Duty, HostCaller, Person
 from jit_server.domain.lifecycle import GrantState, RequestState
 from jit_server.domain.lock import Lock
 from jit_server.errors import Conflict, Denied, Invalid, LimitExceeded, NotFound
+from jit_server.services.filing import NewRequest
 from jit_server.services.locks import NewLock
-from jit_server.services.requests import NewRequest
 from jit_testing.core_world import CoreWorld
-from jit_testing.server_fakes import PASSWORD, a_role, an_ask
+from jit_testing.server_fakes import A_LOGIN, PASSWORD, a_role, an_ask
 
 HOUR = 3_600
 
@@ -71,7 +71,7 @@ async def test_while_a_lock_stands_nothing_it_hits_begins_and_afterwards_it_does
 ) -> None:
     _, carol, host = await _three(world)
     lock = await _lock(world, kind, target)
-    shown = await world.services.requests.plan(host, world.local("alice"), an_ask(), "web")
+    shown = await world.services.requests.plan(host, world.local("alice"), an_ask(), A_LOGIN, "web")
     assert (shown.choices, shown.refusals[0].why) == ((), str(lock))
     assert lock.lock_id in shown.refusals[0].hint
     with pytest.raises(Denied, match=r"is locked: stolen laptop \(by root-admin\)"):
@@ -86,7 +86,7 @@ async def test_a_locked_role_leaves_the_others_and_is_told_among_them(world: Cor
     await _three(world)
     host = await world.host("web3")
     await _lock(world, "role", "web")
-    shown = await world.services.requests.plan(host, world.local("alice"), an_ask())
+    shown = await world.services.requests.plan(host, world.local("alice"), an_ask(), A_LOGIN)
     assert [choice.role.name for choice in shown.choices] == ["db"]
     assert [refusal.role for refusal in shown.refusals] == ["web"]
 
@@ -94,7 +94,7 @@ async def test_a_locked_role_leaves_the_others_and_is_told_among_them(world: Cor
 async def test_who_is_locked_hears_it_once_and_not_for_each_role(world: CoreWorld) -> None:
     _, _, host = await _three(world)
     await _lock(world)
-    shown = await world.services.requests.plan(host, world.local("alice"), an_ask())
+    shown = await world.services.requests.plan(host, world.local("alice"), an_ask(), A_LOGIN)
     assert len(shown.refusals) == 1
 
 

@@ -10,9 +10,12 @@ import pytest
 from jit_server.domain.ask import ALL, Command
 from jit_server.domain.identity import Duty, HostCaller
 from jit_server.domain.lifecycle import GrantState, RequestState
-from jit_server.domain.policy import Party, PolicyFile, Role
+from jit_server.domain.policy.finding import PolicyFile
+from jit_server.domain.policy.model import Party, Role
+from jit_server.domain.policy_change import digest
 from jit_server.domain.report import Applied
 from jit_server.errors import Conflict, Denied, Invalid, LimitExceeded, NotFound
+from jit_server.services.locks import NewLock
 from jit_testing.core_world import CoreWorld
 from jit_testing.server_fakes import FakePolicyParser, a_policy, a_role
 
@@ -23,11 +26,15 @@ async def test_versions_count_up_and_stay_readable(world: CoreWorld) -> None:
     with pytest.raises(NotFound, match="no policy yet"):
         await world.services.policies.show(world.root)
     files = world.parser.learn(a_policy(a_role()))
-    report = await world.services.policies.apply(world.root, files)
-    assert (report.version, report.findings) == (1, ())
+    plan = await world.services.policy_changes.apply(world.root, files, untrusted_reason="  the first ")
+    assert plan.version == 1
     await world.apply(a_role(max_s=60))
     shown = await world.services.policies.show(world.root, 1)
-    assert (shown.version, shown.files, shown.applied_by) == (1, files, "root-admin")
+    assert (shown.version, shown.files, shown.applied_by, shown.reason) == (1, files, "root-admin", "the first")
+    history = await world.services.policies.history(world.root)
+    assert [(one.version, one.files, one.reason) for one in history] == [(2, (), ""), (1, (), "the first")]
+    assert [one.digest for one in history] == [digest(await _files(world, version)) for version in (2, 1)]
+    assert [one.version for one in await world.services.policies.history(world.root, 1)] == [2]
     assert (await world.services.policies.show(world.root)).version == 2
     with pytest.raises(NotFound, match="no policy version 9"):
         await world.services.policies.show(world.root, 9)
@@ -37,26 +44,52 @@ async def test_versions_count_up_and_stay_readable(world: CoreWorld) -> None:
 async def test_a_policy_with_an_error_is_reported_and_changes_nothing(world: CoreWorld) -> None:
     await world.apply(a_role())
     bad = (PolicyFile("policy.yaml", "nonsense"),)
-    for report in (
-        await world.services.policies.apply(world.root, bad),
-        await world.services.policies.lint(world.root, bad),
-    ):
-        assert (report.version, [finding.message for finding in report.findings]) == (0, ["not a policy"])
+    applied = await world.services.policy_changes.apply(world.root, bad)
+    planned = await world.services.policy_changes.plan(world.root, bad)
+    assert (applied.version, planned.version) == (0, 0)
+    linted = await world.services.policies.lint(world.root, bad)
+    for findings in (applied.draft.findings, planned.draft.findings, linted.findings):
+        assert [finding.message for finding in findings] == ["not a policy"]
     assert (await world.services.policies.show(world.root)).version == 1
 
 
 async def test_a_policy_made_against_another_version_is_a_conflict(world: CoreWorld) -> None:
-    files = world.parser.learn(a_policy(a_role()))
-    await world.services.policies.apply(world.root, files)
-    await world.services.policies.apply(world.root, files, expected_version=1)
+    await world.apply(a_role())
+    files = world.parser.learn(a_policy(a_role(max_s=60)))
+    assert (await world.services.policy_changes.apply(world.root, files, expected_version=1)).version == 2
     with pytest.raises(Conflict, match="at version 2, not 1"):
-        await world.services.policies.apply(world.root, files, expected_version=1)
+        await world.services.policy_changes.apply(world.root, files, expected_version=1)
 
 
-async def test_two_applied_at_once_get_a_version_each(world: CoreWorld) -> None:
-    files = world.parser.learn(a_policy(a_role()))
-    reports = await asyncio.gather(*(world.services.policies.apply(world.root, files) for _ in range(5)))
-    assert sorted(report.version for report in reports) == [1, 2, 3, 4, 5]
+async def test_five_applied_at_once_get_a_version_each(world: CoreWorld) -> None:
+    """None is lost, and none is compared with a version that is no longer in force."""
+    several = [world.parser.learn(a_policy(a_role(max_s=60 + number))) for number in range(5)]
+    plans = await asyncio.gather(*(world.services.policy_changes.apply(world.root, files) for files in several))
+    assert sorted(plan.version for plan in plans) == [1, 2, 3, 4, 5]
+    assert sorted(plan.draft.base_version for plan in plans) == [0, 1, 2, 3, 4]
+
+
+async def test_files_that_say_what_is_in_force_make_no_version(world: CoreWorld) -> None:
+    await world.apply(a_role())
+    for files, changes in ((world.parser.learn(a_policy(a_role())), False), (world.parser.learn(a_policy()), True)):
+        assert (await world.services.policy_changes.plan(world.root, files)).draft.changes_anything is changes
+    await world.apply(a_role())
+    assert (await world.services.policies.show(world.root)).version == 1
+
+
+async def test_going_back_is_a_new_version_of_the_old_files(world: CoreWorld) -> None:
+    await world.person("alice")
+    carol, host = await world.person("carol"), await world.host()
+    await world.apply(a_role(name="new"))
+    await world.apply(a_role())
+    grant_id = await world.granted(host, carol)
+    with pytest.raises(NotFound, match="no policy version 9"):
+        await world.services.policy_changes.rollback(world.root, 9)
+    plan = await world.services.policy_changes.rollback(world.root, 1, "it broke")
+    assert (plan.version, [grant.grant_id for grant, _ in plan.endings.grants]) == (3, [grant_id])
+    stored = await world.services.policies.show(world.root)
+    assert (stored.rolled_back_to, stored.reason, stored.files) == (1, "it broke", await _files(world, 1))
+    assert await world.state(grant_id) is GrantState.ENDED
 
 
 async def test_administrators_apply_auditors_read_others_neither(world: CoreWorld) -> None:
@@ -64,13 +97,30 @@ async def test_administrators_apply_auditors_read_others_neither(world: CoreWorl
     files = world.parser.learn(a_policy(a_role()))
     for caller in (alice, auditor):
         with pytest.raises(Denied):
-            await world.services.policies.apply(caller, files)
-    await world.services.policies.apply(world.root, files)
+            await world.services.policy_changes.apply(caller, files)
+        with pytest.raises(Denied):
+            await world.services.policy_changes.rollback(caller, 1)
+    await world.services.policy_changes.apply(world.root, files)
+    assert not (await world.services.policy_changes.plan(auditor, files)).draft.changes_anything
     assert (await world.services.policies.show(auditor)).version == 1
     with pytest.raises(Denied):
         await world.services.policies.show(alice)
     with pytest.raises(Denied):
         await world.services.policies.lint(alice, files)
+    with pytest.raises(Denied):
+        await world.services.policy_changes.plan(alice, files)
+    with pytest.raises(Denied):
+        await world.services.policies.history(alice)
+
+
+async def test_an_administrator_who_is_locked_changes_no_policy(world: CoreWorld) -> None:
+    zoe = await world.person("zoe", Duty.ADMIN)
+    files = world.parser.learn(a_policy(a_role()))
+    lock = await world.services.locks.create(world.root, NewLock("user", "zoe", "stolen laptop"))
+    with pytest.raises(Denied, match="zoe is locked: stolen laptop"):
+        await world.services.policy_changes.apply(zoe, files)
+    await world.services.locks.lift(world.root, lock.lock_id, "it was found")
+    assert (await world.services.policy_changes.apply(zoe, files)).version == 1
 
 
 async def test_a_policy_over_the_limits_is_refused(world: CoreWorld) -> None:
@@ -82,7 +132,7 @@ async def test_a_policy_over_the_limits_is_refused(world: CoreWorld) -> None:
         with pytest.raises(error):
             await world.services.policies.lint(world.root, files)
         with pytest.raises(error):
-            await world.services.policies.apply(world.root, files)
+            await world.services.policy_changes.apply(world.root, files)
 
 
 ROLE = a_role(commands=ALL, max_s=600)
@@ -99,10 +149,13 @@ ROLE = a_role(commands=ALL, max_s=600)
             RequestState.PENDING,
         ),
         ([], GrantState.ENDING, RequestState.CANCELLED),
-        ([replace(ROLE, eligible=Party())], GrantState.ENDING, RequestState.CANCELLED),
+        ([replace(ROLE, eligible=())], GrantState.ENDING, RequestState.CANCELLED),
         ([replace(ROLE, commands=(JOURNAL,))], GrantState.ENDING, RequestState.CANCELLED),
         ([replace(ROLE, max_s=599)], GrantState.ENDING, RequestState.PENDING),
         ([replace(ROLE, mfa=True)], GrantState.ACTIVE, RequestState.CANCELLED),
+        ([replace(ROLE, ticket=True)], GrantState.ACTIVE, RequestState.CANCELLED),
+        ([replace(ROLE, ticket=True, ticket_pattern="^INC-[0-9]+$")], GrantState.ACTIVE, RequestState.CANCELLED),
+        ([replace(ROLE, reason=True)], GrantState.ACTIVE, RequestState.CANCELLED),
         ([replace(ROLE, required=False)], GrantState.ACTIVE, RequestState.CANCELLED),
         ([replace(ROLE, subcommands=True)], GrantState.ACTIVE, RequestState.CANCELLED),
         ([replace(ROLE, watch_s=60)], GrantState.ACTIVE, RequestState.CANCELLED),
@@ -129,14 +182,19 @@ async def test_a_change_ends_what_it_no_longer_allows_and_nothing_else(
     await _applied(world, grant_id)
 
     files = world.parser.learn(a_policy(*roles))
-    trial = await world.services.policies.apply(world.root, files, dry_run=True)
-    assert (trial.version, trial.grants_ended) == (0, 1 if grant is GrantState.ENDING else 0)
+    trial = await world.services.policy_changes.plan(world.root, files)
+    assert (trial.version, len(trial.endings.grants)) == (0, 1 if grant is GrantState.ENDING else 0)
+    assert len(trial.endings.requests) == (1 if request_state is RequestState.CANCELLED else 0)
     assert await world.state(grant_id) is GrantState.ACTIVE
-    report = await world.services.policies.apply(world.root, files)
-    assert report.grants_ended == trial.grants_ended
+    plan = await world.services.policy_changes.apply(world.root, files)
+    assert plan.endings == trial.endings
     assert await world.state(grant_id) is grant
     assert (await world.services.requests.get(world.root, request_id)).request.state is request_state
     assert (grant_id in await world.wanted(host)) is (grant is GrantState.ACTIVE)
+
+
+async def _files(world: CoreWorld, version: int) -> tuple[PolicyFile, ...]:
+    return (await world.services.policies.show(world.root, version)).files
 
 
 async def _applied(world: CoreWorld, grant_id: str) -> None:

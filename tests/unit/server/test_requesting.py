@@ -10,11 +10,10 @@ import pytest
 from jit_server.domain.ask import ALL, Ask, Command
 from jit_server.domain.identity import Duty, LocalUser
 from jit_server.domain.lifecycle import GrantState, RequestState
-from jit_server.domain.policy import Selector
 from jit_server.errors import Conflict, Denied, Invalid, LimitExceeded, NotFound, Unauthenticated
 from jit_server.ports import REQUESTS
 from jit_testing.core_world import CoreWorld
-from jit_testing.server_fakes import a_role
+from jit_testing.server_fakes import A_LOGIN, a_role, labelled
 
 RESTART = Command("/usr/bin/systemctl", ("restart", "nginx"))
 
@@ -26,10 +25,10 @@ async def test_a_plan_names_the_roles_that_fit_and_who_could_approve(world: Core
     await world.apply(
         a_role("web", commands=(RESTART,)),
         a_role("root", commands=ALL),
-        a_role("db", hosts=Selector({"tier": "db"})),
+        a_role("db", hosts=labelled(tier="db")),
         a_role("others", eligible=["bob"]),
     )
-    plan = await world.services.requests.plan(host, world.local("alice"), Ask(("/usr/bin/id",)))
+    plan = await world.services.requests.plan(host, world.local("alice"), Ask(("/usr/bin/id",)), A_LOGIN)
     assert [(choice.role.name, choice.approvers, choice.commands) for choice in plan.choices] == [
         ("root", ("carol",), ("ALL",))
     ]
@@ -37,28 +36,28 @@ async def test_a_plan_names_the_roles_that_fit_and_who_could_approve(world: Core
         ("web", "role web does not allow /usr/bin/id")
     ]
     assert not plan.mfa_enrolled
-    everything = await world.services.requests.plan(host, world.local("alice"), None)
+    everything = await world.services.requests.plan(host, world.local("alice"), None, A_LOGIN)
     assert [choice.role.name for choice in everything.choices] == ["root", "web"]
 
 
 async def test_a_plan_says_why_nothing_fits(world: CoreWorld) -> None:
     await world.person("alice")
     host = await world.host()
-    nothing = await world.services.requests.plan(host, world.local("alice"), None)
+    nothing = await world.services.requests.plan(host, world.local("alice"), None, A_LOGIN)
     assert [refused.why for refused in nothing.refusals] == ["no role lets alice do anything on web1"]
     await world.apply(a_role("others", eligible=["bob"]))
-    named = await world.services.requests.plan(host, world.local("alice"), None, "others")
+    named = await world.services.requests.plan(host, world.local("alice"), None, A_LOGIN, "others")
     assert [refused.why for refused in named.refusals] == ["alice is not eligible for role others"]
-    unknown = await world.services.requests.plan(host, world.local("alice"), None, "x\x1b[31m")
+    unknown = await world.services.requests.plan(host, world.local("alice"), None, A_LOGIN, "x\x1b[31m")
     assert [refused.why for refused in unknown.refusals] == ["there is no role 'x\\x1b[31m'"]
 
 
 async def test_an_account_the_server_does_not_know_is_told_so(world: CoreWorld) -> None:
     host = await world.host()
     with pytest.raises(Denied, match="does not know the account 'mallory'"):
-        await world.services.requests.plan(host, LocalUser(1001, "mallory"), None)
+        await world.services.requests.plan(host, LocalUser(1001, "mallory"), None, A_LOGIN)
     with pytest.raises(Invalid, match="uid 0"):
-        await world.services.requests.plan(host, LocalUser(0, "root"), None)
+        await world.services.requests.plan(host, LocalUser(0, "root"), None, A_LOGIN)
 
 
 async def test_a_request_is_recorded_with_its_event_and_waits(world: CoreWorld) -> None:

@@ -10,7 +10,7 @@ import pytest
 from jit_server.domain.grant import Record
 from jit_server.domain.identity import HostCaller, Person
 from jit_server.domain.lifecycle import GrantState, RequestState
-from jit_server.domain.policy import Party, Role
+from jit_server.domain.policy.model import Party, Role
 from jit_server.domain.report import DropAsked
 from jit_server.errors import Conflict, Invalid
 from jit_server.services.locks import NewLock
@@ -132,7 +132,7 @@ async def test_what_changed_and_was_changed_back_does_not_matter(world: CoreWorl
 
 async def test_a_policy_a_lock_or_a_removal_ends_it_before_it_starts(world: CoreWorld) -> None:
     host, carol, by_policy = await _scheduled(world)
-    assert await world.apply(replace(ROLE, eligible=Party())) == 1
+    assert await world.apply(replace(ROLE, eligible=())) == 1
     await world.apply(ROLE)
     ask = {"starts_at": START_AT, "duration_s": 600}
     by_lock = await world.granted(host, carol, **ask)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import pytest
 
 from jit_server.domain.grant import Record
 from jit_server.domain.identity import Duty, HostCaller, Person
-from jit_server.domain.policy import Party
+from jit_server.domain.policy.model import Party
 from jit_server.domain.report import SessionFrozen
 from jit_server.domain.session import SessionState
 from jit_server.domain.session_order import MAX_MESSAGE, Order

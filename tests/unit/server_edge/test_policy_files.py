@@ -8,8 +8,10 @@ from jit_server.adapters.policy_yaml import YamlPolicyParser
 from jit_server.domain.ask import ALL, Command
 from jit_server.domain.grant import Record
 from jit_server.domain.identity import User
-from jit_server.domain.policy import Extend, Party, PolicyFile, Selector
+from jit_server.domain.policy.finding import PolicyFile
+from jit_server.domain.policy.model import Extend
 from jit_server.ports import ParsedPolicy
+from jit_testing.server_fakes import labelled, people_for_good
 
 PEOPLE = [
     User(f"usr-{name:0<16}", name, name, frozenset(), created_at=1)
@@ -31,7 +33,7 @@ roles:
     commands:
       - /usr/bin/systemctl restart nginx.service
       - {path: /usr/bin/journalctl, args: any}
-    eligible: {groups: [ops], people: [dave]}
+    eligible: {groups: [ops], people: [dave], permanent: true}
     approvers: {groups: [leads]}
     approvals: 1
     duration: {default: 30m, max: 2h}
@@ -49,10 +51,15 @@ roles:
   r:
     hosts: all
     commands: ALL
-    eligible: {people: [alice]}
+    eligible: {people: [alice], permanent: true}
     approvers: {people: [bob]}
     duration: {default: 1h30m, max: 1d}
 """
+
+
+_RELATIVE = (
+    "1.yaml:12:9: error: commands: 'systemctl' is not a full path, and sudo would look for it: write /usr/bin/systemctl"
+)
 
 
 def parse(*texts: str) -> ParsedPolicy:
@@ -67,12 +74,6 @@ def told(*texts: str) -> list[str]:
     ]
 
 
-def only_error(text: str) -> str:
-    assert parse(text).policy is None
-    (message,) = [line for line in told(text) if " error: " in line]
-    return message
-
-
 def test_a_good_file_means_what_it_says() -> None:
     parsed = parse(GOOD)
     assert parsed.findings == ()
@@ -80,12 +81,12 @@ def test_a_good_file_means_what_it_says() -> None:
     assert parsed.policy.version == 7
     assert parsed.policy.groups == {"ops": frozenset({"alice", "bob"}), "leads": frozenset({"carol"})}
     role = parsed.policy.roles["web-operator"]
-    assert role.hosts == Selector({"tier": "web"})
+    assert role.hosts == labelled(tier="web")
     assert role.commands == (
         Command("/usr/bin/systemctl", ("restart", "nginx.service")),
         Command("/usr/bin/journalctl", None),
     )
-    assert role.eligible == Party(frozenset({"dave"}), frozenset({"ops"}))
+    assert role.eligible == people_for_good("dave", groups=["ops"])
     assert (role.default_s, role.max_s, role.request_timeout_s) == (1800, 7200, 86_400)
     assert (role.mfa, role.reason, role.ticket, role.shell, role.record) == (True, True, False, False, Record.EVENTS)
 
@@ -118,30 +119,6 @@ def test_a_role_says_how_it_is_extended_and_what_holds_without_the_server(
     policy = parse(f"{ROLE}    {line}\n").policy
     assert policy is not None
     assert (policy.roles["r"].extend, policy.roles["r"].lease_s) == (extend, lease_s)
-
-
-def test_a_lease_that_can_end_nothing_early_is_warned_of() -> None:
-    short = ROLE.replace("default: 1h30m, max: 1d", "default: 2m, max: 5m")
-    before = told(short)
-    assert told(f"{short}    offline: {{lease: 4m}}\n") == before
-    (warning,) = [line for line in told(f"{short}    offline: {{lease: 5m}}\n") if line not in before]
-    assert warning.endswith("warning: offline: a lease as long as the longest grant ends nothing early")
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("extend: always", "extend: 'always' is unknown: write self, approval or never"),
-        ("extend: true", "extend: must be a text; put it in quotes"),
-        ("offline: lease", "offline: must be `until-expiry`, or a lease such as {lease: 2m}"),
-        ("offline: {lease: 2m, x: 1}", "offline: must be `until-expiry`, or a lease such as {lease: 2m}"),
-        ("offline: {lease: 9s}", "offline: lease: must be between 10s and 1h"),
-        ("offline: {lease: 3601s}", "offline: lease: must be between 10s and 1h"),
-        ("offline: {lease: 120}", "offline: '120' is not a duration: write 30m, 2h or 1h30m"),
-    ],
-)
-def test_what_cannot_be_meant_by_it_is_told(line: str, message: str) -> None:
-    assert only_error(f"{ROLE}    {line}\n").endswith(message)
 
 
 def test_several_files_are_one_policy() -> None:
@@ -182,9 +159,9 @@ version: 1
 roles:
   a b: {}
   r:
-    hosts: {}
+    hosts: {tier: web}
     commands: ["/bin/true"]
-    eligible: {groups: [opz]}
+    eligible: {groups: [opz], permanent: true}
     approvers: {people: [bob]}
     approvals: 2
     duration: {default: 3h, max: 2h}
@@ -198,90 +175,30 @@ roles:
         f"1.yaml:4:19: error: 'a b' cannot be a person's name; {NAMES}",
         "1.yaml:5:3: error: key 'ops' stands here twice",
         "1.yaml:8:5: error: unknown key 'descripton'; did you mean description?",
+        "1.yaml:9:12: error: hosts: must not be empty",
         "1.yaml:10:20: error: run_as: '#0' is not the name of an account",
-        "1.yaml:12:9: error: commands: 'systemctl' is not an absolute, normalised path of plain characters",
+        _RELATIVE,
         "1.yaml:13:9: error: commands: cannot be split into words: no closing quotation",
-        "1.yaml:14:9: error: commands: args: write `args: any`, or the list of arguments",
-        "1.yaml:15:9: error: commands: must be a command line, or a mapping with path and args",
+        "1.yaml:14:9: error: args is missing",
+        "1.yaml:15:9: error: commands: must be a command line, or a mapping with path and args, or {bundle: NAME}",
+        "1.yaml:16:15: error: eligible: say until when, such as `until: 2027-03-31`, or write `permanent: true`",
         "1.yaml:17:34: error: unknown key 'person'",
         "1.yaml:18:16: error: approvals: must be a whole number",
         "1.yaml:19:34: error: duration.max: '2 hours' is not a duration: write 30m, 2h or 1h30m",
-        "1.yaml:20:10: error: mfa: must be true or false",
+        "1.yaml:20:10: error: mfa: must be true, false or {age: 15m}",
         "1.yaml:21:13: error: record: 'outputs' is unknown: write none, events, output or input",
         "2.yaml:3:3: error: 'a b' cannot be a name: use letters, digits and . _ -, and begin with one of the first two",
         "2.yaml:3:3: error: hosts is missing",
         "2.yaml:3:3: error: commands is missing",
-        "2.yaml:3:3: error: eligible is missing",
         "2.yaml:3:3: error: duration is missing",
-        "2.yaml:5:12: error: role r reaches no host: name labels, or write `hosts: all`",
         "2.yaml:7:25: error: unknown group 'opz'; did you mean ops?",
         "2.yaml:10:25: error: duration: default is longer than max",
         "2.yaml:11:12: error: shell: a shell runs anything, so it needs `commands: ALL`",
     ]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("approvers: {people: [bob]}", "approvers: {people: [bob, bob]}\n    approvals: 2", "but only 1 people"),
-        ("approvers: {people: [bob]}", "approvals: 1", "only 0 people may give one"),
-        ("hosts: all", "hosts: everywhere", "must be `all`, or labels such as {tier: web}"),
-        ("hosts: all", "hosts: {tier: 5}", "must be a text; put it in quotes"),
-        ("commands: ALL", "commands: []", "must be ALL, or a list of commands"),
-        ("commands: ALL", "commands: all", "must be ALL, or a list of commands"),
-        ("commands: ALL", "commands: [ALL]", "not an absolute"),
-        ("commands: ALL", 'commands: [""]', "must"),
-        ("commands: ALL", "commands: [/bin/../bin/sh]", "not an absolute, normalised path"),
-        ("commands: ALL", 'commands: ["/bin/echo \'a b\'"]', "blanks"),
-        ("max: 1d", "max: 0s", "is not a duration"),
-        ("max: 1d", "max: 90", "is not a duration"),
-        ("{people: [alice]}", "[alice]", "must be a mapping"),
-        ("{people: [alice]}", "{people: alice}", "must be a list"),
-        ("    commands: ALL\n", "    commands: ALL\n    approvals: -1\n", "greater than or equal to 0"),
-        ("    commands: ALL\n", "    commands: ALL\n    run_as: []\n", "at least 1 item"),
-        ("    commands: ALL\n", "    commands: ALL\n    run_as: [ALL]\n", "not the name of an account"),
-        ("    commands: ALL\n", "    commands: ALL\n    recording: maybe\n", "write required or best-effort"),
-        ("    commands: ALL\n", "    commands: ALL\n    subcommands: yes\n", "must be true or false"),
-        ("    commands: ALL\n", "    commands: ALL\n    record: none\n    subcommands: true\n", "nothing is told of"),
-        ("    commands: ALL\n", "    commands: ALL\n    record: events\n    watch: 5m\n", "there is nothing to see"),
-        ("    commands: ALL\n", "    commands: ALL\n    record: none\n    watch: 5m\n", "there is nothing to see"),
-        ("    commands: ALL\n", "    commands: ALL\n    record: output\n    watch: 9s\n", "between 10s and 24h"),
-        ("    commands: ALL\n", "    commands: ALL\n    record: output\n    watch: 2d\n", "between 10s and 24h"),
-        ("    commands: ALL\n", "    commands: ALL\n    record: output\n    watch: 300\n", "is not a duration"),
-        (
-            "    commands: ALL\n",
-            "    commands: ALL\n    record: output\n    recording: best-effort\n    watch: 5m\n",
-            "write `recording: required`",
-        ),
-        ("    commands: ALL\n", "    commands: ALL\n    retain: forever\n", "is not a duration"),
-        ("  r:", "  ? [r]\n  :", "plain word"),
-        ("version: 1", "version: true", "version must be 1"),
-        ("version: 1", "{", "expected"),
-        ("version: 1", "version: &a 1", "anchor"),
-        ("version: 1", "version: !!python/name:os.system x", "not allowed here"),
-        ("version: 1", "%YAML 1.1\n---\nversion: 1", "directives"),
-        ("version: 1", "version: 1\n---", "another document"),
-        ("version: 1", "version: 1 \x1b[2J", "character 0x1b"),
-    ],
-)  # fmt: skip
-def test_one_thing_wrong_is_one_error(old: str, new: str, message: str) -> None:
-    assert parse(ROLE).policy is not None
-    assert old in ROLE
-    error = only_error(ROLE.replace(old, new, 1))
-    assert message in error
-    assert error.isprintable()
-
-
 def test_a_role_in_two_files_is_refused_and_says_where_the_other_is() -> None:
     assert any("role r is defined at 1.yaml:3 too" in line for line in told(ROLE, ROLE))
-
-
-def test_power_without_a_second_person_or_factor_is_warned_about() -> None:
-    text = ROLE.replace("    commands: ALL\n", "    commands: ALL\n    approvals: 0\n    mfa: false\n")
-    assert parse(text).policy is not None
-    warnings = "\n".join(told(text))
-    assert "without an approval" in warnings
-    assert "without a second factor" in warnings
 
 
 def test_people_the_server_does_not_know_are_warned_about() -> None:
@@ -305,22 +222,6 @@ def test_what_is_kept_of_sessions_is_the_roles_to_say(lines: str, meant: tuple[o
     assert (role.record, role.required, role.subcommands, role.watch_s, role.retain_s) == meant
 
 
-def test_a_watched_role_nobody_but_an_administrator_can_watch_is_warned_about() -> None:
-    text = f"{ROLE}    record: output\n    watch: 5m\n"
-    assert not any("could watch" in line for line in told(text))
-    alone = text.replace("approvers: {people: [bob]}", "approvers: {people: [alice]}")
-    assert any("only an administrator could watch sessions of alice" in line for line in told(alone))
-
-
-def test_somebody_only_they_themselves_could_approve_is_warned_about() -> None:
-    text = ROLE.replace("{people: [bob]}", "{people: [alice]}")
-    assert any("nobody else could approve a request of alice" in line for line in told(text))
-
-
-def test_globs_are_not_what_they_seem() -> None:
-    assert any("stand for themselves" in line for line in told(ROLE.replace("ALL", '["/bin/ls *"]')))
-
-
 def test_no_input_is_a_crash() -> None:
     """Deep nesting, exponential aliases, huge numbers, odd types: an error each, quickly."""
     bomb = "a: &a [x,x]\n" + "".join(f"k{i}: &k{i} [*a,*a]\n" for i in range(50))
@@ -331,3 +232,21 @@ def test_no_input_is_a_crash() -> None:
 
 def test_a_policy_over_a_mebibyte_is_refused() -> None:
     assert "the limit is 1048576" in told("#" * (1024 * 1024 + 1))[0]
+
+
+@pytest.mark.parametrize("character", ["\r", "\x85", "\u2028", "\u2029", "\u202e", "\u2066"])
+def test_no_line_begins_or_turns_around_where_a_reviewer_does_not_see_it(character: str) -> None:
+    """A lone carriage return ends a comment, and a diff shows what stands behind it as part of the comment."""
+    hidden = f"    # harmless{character}    active: {{people: [erin], permanent: true, reason: none}}\n"
+    parsed = parse(ROLE + hidden)
+    assert parsed.policy is None
+    (problem,) = [finding for finding in parsed.findings if not finding.rule]
+    assert (problem.line, problem.column) == (9, 15)
+    assert problem.message == f"character {ord(character):#x}: not allowed here"
+
+
+@pytest.mark.parametrize(
+    "text", [ROLE.replace("\n", "\r\n"), "\ufeff" + ROLE, ROLE + "    # Zürich, 東京 \U0001f510\n"]
+)
+def test_a_plain_text_of_any_language_and_system_is_read(text: str) -> None:
+    assert parse(text).policy is not None

@@ -79,3 +79,44 @@ def test_database_urls_get_our_drivers() -> None:
     url = config.database_url("postgresql://jit:secret@db/jit", Path("/state"))
     assert url == "postgresql+psycopg://jit:secret@db/jit"
     assert config.database_url("sqlite:////srv/jit.db", Path("/state")) == "sqlite+aiosqlite:////srv/jit.db"
+
+
+def test_a_rota_is_a_file_or_a_web_service() -> None:
+    parsed = config.parse(
+        {
+            "on_call": {
+                "dba": {"file": "/etc/jit/rotas.yaml"},
+                "web": {"url": "https://pager.example.org/web?x=1", "token_file": "/etc/jit/token", "ca_file": ""},
+            }
+        }
+    )
+    assert parsed.on_call == {
+        "dba": config.RotaFile(Path("/etc/jit/rotas.yaml")),
+        "web": config.RotaWebhook("https://pager.example.org/web?x=1", Path("/etc/jit/token"), None),
+    }
+    assert config.parse({}).on_call == {}
+
+
+@pytest.mark.parametrize(
+    ("rota", "message"),
+    [
+        ({}, "on_call.dba: a rota has either a file or a url"),
+        ({"file": "/a", "url": "https://a.example"}, "on_call.dba: a rota has either a file or a url"),
+        ({"file": "a.yaml"}, "on_call.dba.file: 'a.yaml' is not an absolute path"),
+        ({"file": "/a", "token_file": "/t"}, "on_call.dba: token_file and ca_file belong to a url"),
+        ({"url": "http://a.example"}, "on_call.dba.url: 'http://a.example' is not a URL that begins with https://"),
+        ({"url": "https:///x"}, "on_call.dba.url: 'https:///x' is not a URL that begins with https://"),
+        ({"url": "https://u:p@a.example/"}, "on_call.dba.url: no password in the URL: put a token into token_file"),
+        ({"url": "https://a.example:99999/"}, "is not a URL that begins with https://"),
+        ({"path": "/a"}, "on_call.dba.path: unknown key; known are file, url, token_file, ca_file"),
+    ],
+)
+def test_a_rota_that_is_neither_is_told_with_its_name(rota: dict[str, str], message: str) -> None:
+    with pytest.raises(config.ConfigError) as caught:
+        config.parse({"on_call": {"dba": rota}})
+    assert message in str(caught.value)
+
+
+def test_the_name_of_a_rota_is_plain() -> None:
+    with pytest.raises(config.ConfigError, match="cannot be the name of a rota"):
+        config.parse({"on_call": {"d b": {"file": "/a"}}})

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Row, func, insert, or_, select, update
+from sqlalchemy import Row, case, func, insert, or_, select, update
 
 from jit_server.adapters.sql import codec
 from jit_server.adapters.sql.requests import chunks, within
@@ -14,11 +14,12 @@ from jit_server.adapters.sql.session import Session
 from jit_server.adapters.sql.tables import grants
 from jit_server.domain.grant import Grant, Record, Signature
 from jit_server.domain.identity import LocalUser
-from jit_server.domain.lifecycle import GrantMove, GrantState, advance_grant
+from jit_server.domain.lifecycle import REVOCABLE, GrantMove, GrantState, advance_grant
 from jit_server.ports import REQUESTS
-from jit_server.store_values import Scope
+from jit_server.store_values import LiveCount, Scope
 
 _OPEN = (GrantState.ISSUED.value, GrantState.ACTIVE.value, GrantState.ENDING.value)
+_LIVE = tuple(sorted(state.value for state in REVOCABLE))
 _SCHEDULED = grants.c.state == GrantState.SCHEDULED.value
 
 
@@ -55,6 +56,8 @@ class SqlGrants:
                 subcommands=grant.subcommands,
                 watch_s=grant.watch_s,
                 retain_s=grant.retain_s,
+                directory=grant.directory,
+                environment=codec.dump_names(set(grant.environment)),
             )
         )
 
@@ -105,6 +108,19 @@ class SqlGrants:
     async def next_start(self) -> int:
         row = await self.session.first(select(func.min(grants.c.not_before).label("at")).where(_SCHEDULED))
         return 0 if row is None or row.at is None else int(row.at)
+
+    async def count_live(self, user_id: str) -> Mapping[str, LiveCount]:
+        own = func.sum(case((grants.c.user_id == user_id, 1), else_=0))
+        query = select(grants.c.role, own.label("own"), func.count().label("everybody")).group_by(grants.c.role)
+        rows = await self.session.all(query.where(grants.c.state.in_(_LIVE)))
+        return {row.role: LiveCount(int(row.own), int(row.everybody)) for row in rows}
+
+    async def last_begun(self, since: int) -> Mapping[tuple[str, str], int]:
+        query = select(grants.c.role, grants.c.user_id, func.max(grants.c.not_before).label("at"))
+        rows = await self.session.all(
+            query.where(grants.c.not_before >= since).group_by(grants.c.role, grants.c.user_id)
+        )
+        return {(row.role, row.user_id): int(row.at) for row in rows}
 
     async def count_open(self) -> Mapping[str, int]:
         query = select(grants.c.host_id, func.count().label("open")).where(grants.c.state.in_(_OPEN))
@@ -223,6 +239,8 @@ def _grant(row: Row[Any]) -> Grant:
         subcommands=row.subcommands,
         watch_s=row.watch_s,
         retain_s=row.retain_s,
+        directory=row.directory,
+        environment=codec.texts(row.environment),
         extensions=row.extensions,
         signature=signature,
         agreed_until=row.agreed_until,

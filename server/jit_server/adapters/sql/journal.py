@@ -1,4 +1,4 @@
-"""What is only ever added to, in SQL: reports of hosts, policy versions, audit events."""
+"""What is only ever added to, in SQL: reports of hosts, audit events."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from sqlalchemy import func, insert, or_, select, update
 
 from jit_server.adapters.sql import codec
 from jit_server.adapters.sql.session import Session
-from jit_server.adapters.sql.tables import audit_counter, audit_events, policies, reports
+from jit_server.adapters.sql.tables import audit_counter, audit_events, reports
 from jit_server.domain.events import Event, EventKind, Query, RecordedEvent
 from jit_server.domain.report import Report
 from jit_server.errors import Conflict
 from jit_server.ports import AUDIT
-from jit_server.store_values import StoredPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,31 +39,6 @@ class SqlReports:
                 grant_id=report.grant_id,
                 kind=type(report.body).__name__,
                 body=codec.dump_report(report.body),
-            )
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class SqlPolicies:
-    session: Session
-
-    async def latest_version(self) -> int:
-        row = await self.session.first(select(func.max(policies.c.version).label("latest")))
-        return 0 if row is None or row.latest is None else int(row.latest)
-
-    async def get(self, version: int) -> StoredPolicy | None:
-        row = await self.session.first(select(policies).where(policies.c.version == version))
-        if row is None:
-            return None
-        return StoredPolicy(row.version, codec.files(row.files), row.applied_by, row.applied_at)
-
-    async def add(self, policy: StoredPolicy) -> None:
-        await self.session.change(
-            insert(policies).values(
-                version=policy.version,
-                files=codec.dump_files(policy.files),
-                applied_by=policy.applied_by,
-                applied_at=policy.applied_at,
             )
         )
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, delete, insert, select, update
 
 from jit_server.adapters.sql import codec
+from jit_server.adapters.sql.requests import chunks
 from jit_server.adapters.sql.session import Session
-from jit_server.adapters.sql.tables import factor_failures, factor_locks, mfa_tokens, user_aliases, users
+from jit_server.adapters.sql.tables import (
+    factor_failures,
+    factor_locks,
+    factor_proofs,
+    mfa_tokens,
+    user_aliases,
+    users,
+)
 from jit_server.domain.identity import Duty, User, alias
 from jit_server.domain.mfa import Factor
 from jit_server.errors import Conflict
@@ -34,6 +42,7 @@ class SqlPeople:
                 duties=codec.dump_names(user.duties),
                 created_at=user.created_at,
                 disabled=user.disabled,
+                service=user.service,
             )
         )
         for name in names:
@@ -55,6 +64,13 @@ class SqlPeople:
     async def all(self) -> Sequence[User]:
         return [_known(row) for row in await self.session.all(select(users).order_by(users.c.name))]
 
+    async def named(self, names: Collection[str]) -> Sequence[User]:
+        found: list[User] = []
+        for some in chunks(sorted(names)):
+            rows = await self.session.all(select(users).where(users.c.name.in_(some)).order_by(users.c.name))
+            found.extend(map(_known, rows))
+        return found
+
     async def set_disabled(self, user_id: str, disabled: bool) -> None:
         await self.session.change(update(users).where(users.c.user_id == user_id).values(disabled=disabled))
 
@@ -72,6 +88,7 @@ def _known(row: Row[Any]) -> User:
         created_at=row.created_at,
         disabled=row.disabled,
         mfa_enrolled=row.mfa_secret is not None,
+        service=row.service,
     )
 
 
@@ -90,6 +107,7 @@ class SqlFactors:
         await self.session.change(
             update(users).where(users.c.user_id == user_id).values(mfa_secret=secret, mfa_last_step=step)
         )
+        await self.session.change(delete(factor_proofs).where(factor_proofs.c.user_id == user_id))
 
     async def use_step(self, user_id: str, step: int) -> bool:
         used = await self.session.change(
@@ -98,6 +116,18 @@ class SqlFactors:
             .values(mfa_last_step=step)
         )
         return used == 1
+
+    async def set_proved(self, user_id: str, host_id: str, at: int) -> None:
+        await self.session.change(
+            delete(factor_proofs).where(factor_proofs.c.user_id == user_id, factor_proofs.c.host_id == host_id)
+        )
+        await self.session.change(insert(factor_proofs).values(user_id=user_id, host_id=host_id, at=at))
+
+    async def proved_at(self, user_id: str, host_id: str) -> int:
+        row = await self.session.first(
+            select(factor_proofs.c.at).where(factor_proofs.c.user_id == user_id, factor_proofs.c.host_id == host_id)
+        )
+        return 0 if row is None else int(row.at)
 
     async def put_token(self, token: MfaToken) -> None:
         await self.remove_token(token.user_id)

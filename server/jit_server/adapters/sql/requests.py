@@ -61,6 +61,8 @@ class SqlRequests:
                 session=request.session,
                 starts_at=request.starts_at,
                 extends=request.extends,
+                login=codec.dump_login(request.login),
+                batch_id=request.batch_id,
             )
         )
 
@@ -87,6 +89,12 @@ class SqlRequests:
     async def extending(self, grant_id: str) -> Sequence[AccessRequest]:
         pending = requests.c.state == RequestState.PENDING.value
         return await self._load(select(requests).where(pending, requests.c.extends == grant_id))
+
+    async def of_batches(self, batch_ids: Collection[str]) -> Sequence[AccessRequest]:
+        found: list[AccessRequest] = []
+        for some in chunks(sorted(batch_ids)):
+            found += await self._load(select(requests).where(requests.c.batch_id.in_(some)))
+        return found
 
     async def add_decision(self, request_id: str, decision: Decision) -> None:
         self._changed(request_id)
@@ -157,5 +165,7 @@ def _request(row: Row[Any], votes: Sequence[Decision]) -> AccessRequest:
         session=row.session,
         starts_at=row.starts_at,
         extends=row.extends,
+        login=codec.login(row.login),
+        batch_id=row.batch_id,
         decisions=tuple(votes),
     )

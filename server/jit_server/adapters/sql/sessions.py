@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, distinct, func, insert, or_, select, update
 
 from jit_server.adapters.sql import codec
 from jit_server.adapters.sql.requests import chunks, within
@@ -30,7 +30,7 @@ from jit_server.domain.session import (
 from jit_server.domain.session_order import Watcher
 from jit_server.errors import Conflict
 from jit_server.ports import orders_of
-from jit_server.store_values import Scope, SessionQuery
+from jit_server.store_values import Scope, SessionQuery, Usage
 
 _ORDERED_BY = frozenset({"state", "watch_s", "act", "ordered_by", "order_reason"})
 """What the orders of the session's host depend on."""
@@ -61,6 +61,19 @@ class SqlSessions:
         wanted = select(sessions).where(within(sessions, scope), *_conditions(query))
         order = (sessions.c.began_at.desc(), sessions.c.session_id)
         return await self._load(wanted.order_by(*order).limit(limit).offset(skip))
+
+    async def usage(self, role: str, since: int, limit: int) -> Sequence[Usage]:
+        table = sessions.c
+        what = (table.command, table.argv, table.run_as_user)
+        count, people = func.count().label("times"), func.count(distinct(table.user_id)).label("people")
+        ran = (table.role == role, table.grant_id != "", table.started_at > 0, table.began_at >= since)
+        last_at = func.max(table.began_at).label("last_at")
+        query = select(*what, count, people, last_at).where(*ran).group_by(*what)
+        rows = await self.session.all(query.order_by(count.desc(), table.command, table.argv).limit(limit))
+        return [
+            Usage(row.command, codec.texts(row.argv), row.run_as_user, row.times, row.people, row.last_at)
+            for row in rows
+        ]
 
     async def stranded(self, limit: int) -> Sequence[Session]:
         wanted = (

@@ -11,12 +11,15 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from jit_server.adapters.sql import engine as engines
+from jit_server.adapters.sql.batches import SqlBatches
 from jit_server.adapters.sql.grants import SqlGrants
 from jit_server.adapters.sql.hosts import SqlHosts
-from jit_server.adapters.sql.journal import SqlAudit, SqlPolicies, SqlReports
+from jit_server.adapters.sql.journal import SqlAudit, SqlReports
 from jit_server.adapters.sql.locks import SqlLocks
 from jit_server.adapters.sql.people import SqlFactors, SqlPeople
+from jit_server.adapters.sql.policies import SqlPolicies, SqlPolicyChanges
 from jit_server.adapters.sql.recordings import SqlRecordings
+from jit_server.adapters.sql.renewals import SqlRenewals
 from jit_server.adapters.sql.requests import SqlRequests
 from jit_server.adapters.sql.session import Session
 from jit_server.adapters.sql.sessions import SqlSessions
@@ -32,12 +35,15 @@ class SqlTransaction:
     factors: SqlFactors
     hosts: SqlHosts
     requests: SqlRequests
+    batches: SqlBatches
     grants: SqlGrants
     locks: SqlLocks
+    renewals: SqlRenewals
     sessions: SqlSessions
     recordings: SqlRecordings
     reports: SqlReports
     policies: SqlPolicies
+    policy_changes: SqlPolicyChanges
     audit: SqlAudit
 
 
@@ -100,12 +106,15 @@ def _transaction(session: Session) -> SqlTransaction:
         factors=SqlFactors(session),
         hosts=SqlHosts(session),
         requests=SqlRequests(session),
+        batches=SqlBatches(session),
         grants=SqlGrants(session),
         locks=SqlLocks(session),
+        renewals=SqlRenewals(session),
         sessions=SqlSessions(session),
         recordings=SqlRecordings(session),
         reports=SqlReports(session),
         policies=SqlPolicies(session),
+        policy_changes=SqlPolicyChanges(session),
         audit=SqlAudit(session),
     )
 

@@ -56,6 +56,7 @@ users = Table(
     Column("duties", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     _flag("disabled"),
+    _flag("service"),
     Column("mfa_secret", LargeBinary),
     _number("mfa_last_step"),
 )
@@ -120,6 +121,15 @@ hosts = Table(
     ),
 )
 
+# S9: when a person last proved the factor they have now, on each host.
+factor_proofs = Table(
+    "factor_proofs",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.user_id"), primary_key=True),
+    Column("host_id", Text, ForeignKey("hosts.host_id"), primary_key=True),
+    Column("at", BigInteger, nullable=False),
+)
+
 enroll_tokens = Table(
     "enroll_tokens",
     metadata,
@@ -137,6 +147,41 @@ policies = Table(
     Column("files", Text, nullable=False),
     Column("applied_by", Text, nullable=False),
     Column("applied_at", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("approved_by", Text, nullable=False, server_default="[]"),
+    _text("reason"),
+    _number("rolled_back_to"),
+)
+
+policy_changes = Table(
+    "policy_changes",
+    metadata,
+    Column("change_id", Text, primary_key=True),
+    Column("files", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("base_version", BigInteger, nullable=False),
+    Column("proposed_by", Text, ForeignKey("users.user_id"), nullable=False),
+    Column("proposed_at", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("approvals_needed", Integer, nullable=False),
+    _number("rolled_back_to"),
+    Column("state", Text, nullable=False),
+    _number("closed_at"),
+    _number("version"),
+    CheckConstraint("approvals_needed > 0", name="needs_somebody"),
+    Index("ix_policy_changes_state", "state"),
+)
+
+# S8: one vote a person and change.
+policy_change_decisions = Table(
+    "policy_change_decisions",
+    metadata,
+    Column("change_id", Text, ForeignKey("policy_changes.change_id"), primary_key=True),
+    Column("user_id", Text, ForeignKey("users.user_id"), primary_key=True),
+    Column("approved", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
 )
 
 requests = Table(
@@ -162,9 +207,64 @@ requests = Table(
     _number("session"),
     _number("starts_at"),
     _text("extends"),
+    Column("login", Text, nullable=False),
+    _text("batch_id"),
     CheckConstraint("duration_s > 0", name="duration_is_positive"),
+    Index("ix_requests_batch_id", "batch_id"),
     Index("ix_requests_state_lapses_at", "state", "lapses_at"),
     Index("ix_requests_created_at", "created_at"),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("batch_id", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.user_id"), nullable=False),
+    Column("asked_on", Text, ForeignKey("hosts.host_id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("wanted", Text, nullable=False),
+    Column("left_out", Text, nullable=False),
+)
+
+renewals = Table(
+    "renewals",
+    metadata,
+    Column("renewal_id", Text, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("user_id", Text, ForeignKey("users.user_id"), nullable=False, index=True),
+    Column("asked_at", BigInteger, nullable=False, index=True),
+    Column("reason", Text, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("line_until", BigInteger, nullable=False),
+    Column("lapses_at", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    _text("decided_by"),
+    _text("decision_reason"),
+    _number("decided_at"),
+    _number("gone_at"),
+    CheckConstraint("until > line_until", name="lasts_longer"),
+    Index("ix_renewals_state_until", "state", "until"),
+    # However many servers there are, one waits at a time.
+    Index(
+        "uq_renewals_role_user_id",
+        "role",
+        "user_id",
+        unique=True,
+        sqlite_where=text("state = 'pending'"),
+        postgresql_where=text("state = 'pending'"),
+    ),
+)
+
+# What was told of the end of an eligibility, so that it is told once, however many servers there are.
+eligibility_notices = Table(
+    "eligibility_notices",
+    metadata,
+    Column("role", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.user_id"), primary_key=True),
+    Column("active", Boolean, primary_key=True),
+    Column("until", BigInteger, primary_key=True, autoincrement=False),
+    Column("days_left", Integer, primary_key=True, autoincrement=False),
+    Column("told_at", BigInteger, nullable=False),
 )
 
 # S8: one vote a person and request, whatever raced.
@@ -206,6 +306,8 @@ grants = Table(
     _flag("subcommands"),
     _number("watch_s"),
     _number("retain_s"),
+    _text("directory"),
+    Column("environment", Text, nullable=False, server_default="[]"),
     _number("extensions"),
     _number("revision"),
     _text("signed_boot"),

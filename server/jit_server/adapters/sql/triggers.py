@@ -16,13 +16,19 @@ from jit_server.domain.session import SESSION_MOVES
 _FIXED = {
     "requests": """
         request_id user_id host_id uid local_name role ask reason ticket duration_s created_at approvals_needed
-        role_commands mfa_passed once session starts_at extends
+        role_commands mfa_passed once session starts_at extends login batch_id
     """,
     "grants": """
         grant_id request_id user_id host_id uid local_name role run_as_user run_as_group commands shell record
         not_before reason approved_by once session lease_s required subcommands watch_s retain_s
+        directory environment
     """,
     "sessions": "session_id host_id host",
+    "policy_changes": """
+        change_id files digest base_version proposed_by proposed_at reason why approvals_needed rolled_back_to
+    """,
+    "batches": "batch_id user_id asked_on created_at wanted",
+    "renewals": "renewal_id role user_id asked_at reason line_until lapses_at",
     "recording_chunks": "session_id chunk sha256 size decoded_size start_ns end_ns encoding",
     "locks": """
         lock_id kind target reason created_by created_by_id created_at expires_at grants_ended requests_cancelled
@@ -32,7 +38,15 @@ _DESCRIBED = """
     user_id user grant_id request_id role watch_s retain_s standing run_as_user argv command_line command cwd tty
     environment rows columns record started_at
 """
-_APPEND_ONLY = ("audit_events", "decisions", "reports", "policies", "session_commands")
+_APPEND_ONLY = (
+    "audit_events",
+    "decisions",
+    "reports",
+    "policies",
+    "policy_change_decisions",
+    "session_commands",
+    "eligibility_notices",
+)
 
 
 def install(connection: Connection) -> None:
@@ -69,6 +83,12 @@ def _rules() -> Iterator[tuple[str, str, str, str]]:
     yield "sessions", "UPDATE", "NEW.chunks < OLD.chunks", "a recording only grows"
     yield "recording_chunks", "UPDATE", "OLD.deleted AND NOT NEW.deleted", "what is deleted stays deleted"
     yield "locks", "UPDATE", "OLD.lifted_at <> 0", "a lock is lifted once"
+    yield "renewals", "INSERT", "NEW.state <> 'pending' OR NEW.gone_at <> 0", "a renewal begins as pending"
+    decided = "NEW.state <> OLD.state OR NEW.until <> OLD.until OR NEW.decided_by <> OLD.decided_by"
+    yield "renewals", "UPDATE", f"OLD.state <> 'pending' AND ({decided})", "a renewal is decided once"
+    yield "renewals", "UPDATE", "OLD.gone_at <> 0", "a renewal ends once"
+    yield "policy_changes", "INSERT", "NEW.state <> 'pending'", "a change of the policy begins as pending"
+    yield "policy_changes", "UPDATE", "OLD.state <> 'pending'", "a change of the policy is decided once"
     lives_on = f"OLD.state IN ({_list(LIVE)}) AND NEW.state = OLD.state"
     longer = f"NEW.not_after > OLD.not_after AND NEW.extensions = OLD.extensions + 1 AND {lives_on}"
     taken_back = f"NEW.not_after = OLD.agreed_until AND NEW.extensions = OLD.extensions AND {lives_on}"

@@ -70,6 +70,10 @@ def upgrade() -> None:
         sa.Column("files", sa.Text(), nullable=False),
         sa.Column("applied_by", sa.Text(), nullable=False),
         sa.Column("applied_at", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("approved_by", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("rolled_back_to", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("version", name=op.f("pk_policies")),
     )
     op.create_table(
@@ -80,6 +84,7 @@ def upgrade() -> None:
         sa.Column("duties", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("disabled", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("service", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("mfa_secret", sa.LargeBinary(), nullable=True),
         sa.Column("mfa_last_step", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("user_id", name=op.f("pk_users")),
@@ -116,6 +121,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "factor", name=op.f("pk_factor_locks")),
     )
     op.create_table(
+        "factor_proofs",
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("host_id", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["host_id"], ["hosts.host_id"], name=op.f("fk_factor_proofs_host_id_hosts")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name=op.f("fk_factor_proofs_user_id_users")),
+        sa.PrimaryKeyConstraint("user_id", "host_id", name=op.f("pk_factor_proofs")),
+    )
+    op.create_table(
         "mfa_tokens",
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
@@ -123,6 +137,41 @@ def upgrade() -> None:
         sa.Column("sealed_secret", sa.LargeBinary(), nullable=True),
         sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name=op.f("fk_mfa_tokens_user_id_users")),
         sa.PrimaryKeyConstraint("user_id", name=op.f("pk_mfa_tokens")),
+    )
+    op.create_table(
+        "policy_changes",
+        sa.Column("change_id", sa.Text(), nullable=False),
+        sa.Column("files", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("base_version", sa.BigInteger(), nullable=False),
+        sa.Column("proposed_by", sa.Text(), nullable=False),
+        sa.Column("proposed_at", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("approvals_needed", sa.Integer(), nullable=False),
+        sa.Column("rolled_back_to", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("closed_at", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("version", sa.BigInteger(), server_default="0", nullable=False),
+        sa.CheckConstraint("approvals_needed > 0", name=op.f("ck_policy_changes_needs_somebody")),
+        sa.ForeignKeyConstraint(["proposed_by"], ["users.user_id"], name=op.f("fk_policy_changes_proposed_by_users")),
+        sa.PrimaryKeyConstraint("change_id", name=op.f("pk_policy_changes")),
+    )
+    op.create_index("ix_policy_changes_state", "policy_changes", ["state"], unique=False)
+    op.create_table(
+        "policy_change_decisions",
+        sa.Column("change_id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("approved", sa.Boolean(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["change_id"],
+            ["policy_changes.change_id"],
+            name=op.f("fk_policy_change_decisions_change_id_policy_changes"),
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name=op.f("fk_policy_change_decisions_user_id_users")),
+        sa.PrimaryKeyConstraint("change_id", "user_id", name=op.f("pk_policy_change_decisions")),
     )
     op.create_table(
         "locks",
@@ -177,14 +226,70 @@ def upgrade() -> None:
         sa.Column("session", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("starts_at", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("extends", sa.Text(), server_default="", nullable=False),
+        sa.Column("login", sa.Text(), nullable=False),
+        sa.Column("batch_id", sa.Text(), server_default="", nullable=False),
         sa.CheckConstraint("duration_s > 0", name=op.f("ck_requests_duration_is_positive")),
         sa.ForeignKeyConstraint(["host_id"], ["hosts.host_id"], name=op.f("fk_requests_host_id_hosts")),
         sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name=op.f("fk_requests_user_id_users")),
         sa.PrimaryKeyConstraint("request_id", name=op.f("pk_requests")),
     )
+    op.create_index("ix_requests_batch_id", "requests", ["batch_id"], unique=False)
     op.create_index("ix_requests_created_at", "requests", ["created_at"], unique=False)
     op.create_index("ix_requests_state_lapses_at", "requests", ["state", "lapses_at"], unique=False)
     op.create_index(op.f("ix_requests_user_id"), "requests", ["user_id"], unique=False)
+    op.create_table(
+        "batches",
+        sa.Column("batch_id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("asked_on", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("wanted", sa.Text(), nullable=False),
+        sa.Column("left_out", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["asked_on"], ["hosts.host_id"], name=op.f("fk_batches_asked_on_hosts")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name=op.f("fk_batches_user_id_users")),
+        sa.PrimaryKeyConstraint("batch_id", name=op.f("pk_batches")),
+    )
+    op.create_table(
+        "renewals",
+        sa.Column("renewal_id", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("asked_at", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("line_until", sa.BigInteger(), nullable=False),
+        sa.Column("lapses_at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("decided_by", sa.Text(), server_default="", nullable=False),
+        sa.Column("decision_reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("decided_at", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("gone_at", sa.BigInteger(), server_default="0", nullable=False),
+        sa.CheckConstraint("until > line_until", name=op.f("ck_renewals_lasts_longer")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name=op.f("fk_renewals_user_id_users")),
+        sa.PrimaryKeyConstraint("renewal_id", name=op.f("pk_renewals")),
+    )
+    op.create_index(op.f("ix_renewals_asked_at"), "renewals", ["asked_at"], unique=False)
+    op.create_index("ix_renewals_state_until", "renewals", ["state", "until"], unique=False)
+    op.create_index(op.f("ix_renewals_user_id"), "renewals", ["user_id"], unique=False)
+    op.create_index(
+        "uq_renewals_role_user_id",
+        "renewals",
+        ["role", "user_id"],
+        unique=True,
+        sqlite_where=sa.text("state = 'pending'"),
+        postgresql_where=sa.text("state = 'pending'"),
+    )
+    op.create_table(
+        "eligibility_notices",
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("until", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("days_left", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("told_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name=op.f("fk_eligibility_notices_user_id_users")),
+        sa.PrimaryKeyConstraint("role", "user_id", "active", "until", "days_left", name=op.f("pk_eligibility_notices")),
+    )
 
     op.create_table(
         "user_aliases",
@@ -231,6 +336,8 @@ def upgrade() -> None:
         sa.Column("subcommands", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("watch_s", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("retain_s", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("directory", sa.Text(), server_default="", nullable=False),
+        sa.Column("environment", sa.Text(), server_default="[]", nullable=False),
         sa.Column("extensions", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("revision", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("signed_boot", sa.Text(), server_default="", nullable=False),
