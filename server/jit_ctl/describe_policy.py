@@ -81,7 +81,7 @@ def _summary(planned: PolicyPlan) -> Iterator[str]:
     yield from map(reach, planned.reach)
     yield from _more(planned.reach, planned.reach_count, "such changes")
     if not planned.reach:
-        yield "Nobody gains or loses a right to run commands."
+        yield "Nobody gains or loses a command anywhere; how they come by it may change, as told below."
     if planned.grants:
         yield f"{plural(planned.grants_count, 'live grant')} will end"
     if planned.requests:

@@ -181,7 +181,7 @@ def test_a_change_is_seen_whole_before_it_is_approved(alice: Any, server: FakeSe
     assert row.split("\t")[:3] == [CHANGE, "waits for 1 of alice, dave", "bob"]
     shown = alice("policy", "change", "show", "chg-0000", "--diff")
     assert "Proposed by  bob, " in shown.out
-    assert "Nobody gains or loses a right to run commands.\n" in shown.out
+    assert "Nobody gains or loses a command anywhere; how they come by it may change, as told below.\n" in shown.out
     assert "-a: 1\n+a: 2\n" in shown.out
     approved = alice("policy", "change", "approve", "chg-0000", "-m", "agreed")
     assert (approved.status, approved.out) == (0, f"{CHANGE} applied as version 2\n")

@@ -229,7 +229,7 @@ def test_a_change_that_needs_a_second_person_is_proposed(alice: Any, server: Fak
     server.plan = a_plan(change=proposed)
     told = alice("policy", "apply", str(file), "-y")
     assert told.err == "proposed as chg-0000000000000001, waits for 1 of carol, dave\n"
-    assert (told.status, server.policies) == (0, [])
+    assert (told.status, server.policies) == (3, [])
 
 
 def texts(*contents: str) -> policy_pb2.PolicyText:

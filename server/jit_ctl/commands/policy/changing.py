@@ -12,7 +12,7 @@ import click
 from jit_ctl import describe_policy
 from jit_ctl.commands.policy import files
 from jit_ctl.completing import policy_versions
-from jit_ctl.errors import CtlError
+from jit_ctl.errors import EXIT_STATUS, CtlError
 from jit_ctl.options import (
     ErrorStyle,
     confirm,
@@ -168,3 +168,6 @@ def _change(
     out.talk(describe_policy.outcome(done))
     if done.impossible:
         click.get_current_context().exit(1)
+    if done.change is not None:
+        # Nothing is in force yet, and a pipeline must not take it for applied.
+        click.get_current_context().exit(EXIT_STATUS["pending"])
