@@ -92,7 +92,7 @@ def _commands(value: object) -> tuple[Command, ...] | Literal["ALL"]:
 
 
 def _directory(value: object) -> str:
-    return permitted.path("directory", value) if value and isinstance(value, str) else _text("directory", value, 0, 0)
+    return str(value) if value in ("", "/") else permitted.path("directory", _text("directory", value, 1, 4096))
 
 
 def _environment(value: object) -> tuple[str, ...]:

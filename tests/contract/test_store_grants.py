@@ -11,6 +11,7 @@ from jit_server.domain.ask import Ask, Command
 from jit_server.domain.grant import Signature
 from jit_server.domain.identity import Host, User
 from jit_server.domain.lifecycle import GrantMove, GrantState, RequestMove, RequestState
+from jit_server.domain.pattern import Pattern
 from jit_server.domain.request import Decision
 from jit_server.errors import Conflict
 from jit_server.store_values import Scope
@@ -98,8 +99,10 @@ async def test_pending_requests_lapse_at_their_instant_and_not_before(store: Sql
 async def test_grants_come_back_as_they_went_in_and_keep_what_moves_give_them(store: SqlStore) -> None:
     alice, bob, host = await _people_and_host(store)
     request = a_request(alice, host)
-    commands = (Command("/usr/bin/systemctl", ("restart", "nginx")), Command("/usr/bin/journalctl", None))
+    matching = Command("/usr/bin/systemctl", Pattern("^stop [a-z]+$"), "0a" * 32)
+    commands = (Command("/usr/bin/systemctl", ("restart", "nginx")), Command("/usr/bin/journalctl", None), matching)
     grant = replace(a_grant(request, commands=commands), approved_by=(bob.user_id,), reason=HOSTILE)
+    grant = replace(grant, directory="/srv/app", environment=("COLUMNS", "LINES"))
     async with store.write() as tx:
         await tx.requests.add(request)
         await tx.grants.add(grant)

@@ -64,6 +64,7 @@ def test_a_command_that_is_not_exactly_of_the_table_is_refused(command: dict[str
     [
         ("directory", None),
         ("directory", "srv"),
+        ("directory", "//"),
         ("directory", "*"),
         ("directory", "~"),
         ("directory", "/srv/"),
@@ -99,6 +100,7 @@ def test_expression_digest_and_directory_are_written_and_read_back_as_meant() ->
     assert text.endswith(f'sha256:{DIGEST} /opt/x, sha256:{DIGEST} /opt/x ""\n')
     check(found)
     check(parsed(directory="/srv"))
+    check(parsed(directory="/"))
     for other in (
         replace(found, directory="/srv"),
         replace(found, directory=""),
