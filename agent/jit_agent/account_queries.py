@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import pwd
+from concurrent.futures import ThreadPoolExecutor
 
 from jit_agent.changes import Bell
 from jit_agent.model import AccountQuery, Person
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 LOOK_S = 2.5
 """The server waits 3 s; a directory service may be slow, or away."""
 MAX_OPEN = 64
+_THREADS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="accounts")
+"""Their own: a directory that hangs must not take the threads that callers of the local socket wait for."""
 
 
 class AccountQueries:
@@ -52,7 +55,7 @@ class AccountQueries:
     async def _look(self, query: AccountQuery) -> None:
         try:
             async with asyncio.timeout(LOOK_S):
-                found = await asyncio.to_thread(owner, query.account)
+                found = await asyncio.get_running_loop().run_in_executor(_THREADS, owner, query.account)
         except TimeoutError:
             log.warning("The account %s cannot be looked up now", safe(query.account))
             return

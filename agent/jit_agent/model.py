@@ -277,9 +277,6 @@ class Enrolled:
     server: str
 
 
-# Reports: what the host knows and the server must learn (SPEC 5.3).
-
-
 @dataclass(frozen=True, slots=True)
 class SessionOrder:
     """What the server wants of one session (SPEC 8.5); `message` is one line for the person whose session it is."""

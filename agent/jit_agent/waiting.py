@@ -1,6 +1,6 @@
 """`wait` of the local socket (SPEC 4.2): from a request to its grant in force here, over restarts of the server.
 
-`in_force` is the enforcer's word, never the server's.
+`in_force` is the enforcer's word, never the server's; only of a request for several hosts it is what these told it.
 """
 
 from __future__ import annotations

@@ -99,6 +99,8 @@ def _place(host: Host, sudo: processes.Sudo, session: str) -> Entry | None:
             raise NotAdmitted(shut[would.grant])
         _check_standing(host, sudo, ask, live)
         return None
+    if gate.is_doubtful(chosen, ask, [entry.grant for entry in live]):
+        raise NotAdmitted("another live grant takes this program with other content: end one of them first")
     entry = host.ledger.entries[chosen.grant]
     host.ensure_scope(entry)
     host.scopes.admit(entry.scope, session, sudo.pid)

@@ -24,7 +24,24 @@ def choose(ask: Ask, grants: Sequence[Grant], *, process: Path) -> Grant | None:
     if not (ask.argv or ask.shell or ask.login):
         raise NotAdmitted("sudo without a command")
     covering = [grant for grant in grants if _covers(grant, ask, process)]
-    return max(covering, key=_rank, default=None)
+    # What the file holds only sudo sees: it may not have gone by a rule that is held to a digest.
+    plain = [grant for grant in covering if "" in _digests(grant, ask)]
+    return max(plain or covering, key=_rank, default=None)
+
+
+def is_doubtful(chosen: Grant, ask: Ask, grants: Sequence[Grant]) -> bool:
+    """True if sudo may have gone by another of the grants: one that takes the same words with other content."""
+    held = _digests(chosen, ask)
+    return "" not in held and any(could_match(ask, grant) and _digests(grant, ask) - held for grant in grants)
+
+
+def _digests(grant: Grant, ask: Ask) -> set[str]:
+    """By which the grant lets this command through; an empty text: whatever the file holds."""
+    if grant.commands == "ALL" or not ask.argv:
+        return {""}
+    asked = posixpath.basename(ask.argv[0])
+    named = (command for command in grant.commands if posixpath.basename(command.path) == asked)
+    return {command.sha256 for command in named if command.takes(ask.argv[1:])}
 
 
 def _rank(grant: Grant) -> tuple[int, bool, int]:

@@ -285,6 +285,9 @@ class Renewals(Protocol):
     async def end(self, renewal: Renewal, at: int) -> None:
         """It ended with its line."""
 
+    async def told(self, ending_after: int) -> Collection[EndNotice]:
+        """What was told of ends that are after this."""
+
     async def tell(self, notice: EndNotice, at: int) -> bool:
         """Compare and set: return True for the first time this is told only."""
 

@@ -47,7 +47,7 @@ def test_the_root_part_stays_small_enough_to_read(package: str) -> None:
 
 # Lines that hold code: neither blank, nor comment, nor docstring.  Root reads the expressions of SPEC 9.3 itself, and
 # matches them in time that nobody can stretch: 101 lines that trusting the server's reading would save.
-ROOT_LINES = {"jit_enforcer": 3088, "jit_footprint": 942}
+ROOT_LINES = {"jit_enforcer": 3100, "jit_footprint": 942}
 ROOT_MODULE_LINES = 130
 
 

@@ -161,6 +161,22 @@ async def test_each_end_is_told_once(store: SqlStore) -> None:
         assert all([await tx.renewals.tell(other, START) for other in others])
 
 
+async def test_what_was_told_of_ends_after_an_instant_is_known(store: SqlStore) -> None:
+    alice, carol = await _people(store)
+    notice = EndNotice("web", alice.user_id, False, END, 14)
+    others = [replace(notice, days_left=0), replace(notice, active=True), replace(notice, user_id=carol.user_id)]
+    later = replace(notice, until=END + 1)
+    async with store.read() as tx:
+        assert not await tx.renewals.told(0)
+    async with store.write() as tx:
+        for one in (notice, *others, later):
+            await tx.renewals.tell(one, START)
+    async with store.read() as tx:
+        assert set(await tx.renewals.told(END - 1)) == {notice, *others, later}
+        assert set(await tx.renewals.told(END)) == {later}
+        assert not await tx.renewals.told(END + 1)
+
+
 def _batch(user: User, host: Host) -> Batch:
     return Batch(an_id("bat"), user.user_id, host.host_id, START, ("tier=web",), {"web9": "it is not connected"})
 

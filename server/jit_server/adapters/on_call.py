@@ -81,7 +81,8 @@ class FileRota:
         except OSError as error:
             raise RotaError(f"{self._path}: {error.strerror}") from None
         if isinstance(self._people, RotaError):
-            raise self._people
+            # Without the way it went before, which grows with each time it is raised, and keeps what it passed.
+            raise self._people.with_traceback(None)
         return self._people
 
     async def refresh(self) -> None:

@@ -39,7 +39,7 @@ class WebhookRota:
 
     def people(self) -> frozenset[str]:
         if self._heard_at is None or self._monotonic() - self._heard_at > COUNTS_S:
-            raise self._problem
+            raise self._problem.with_traceback(None)
         return self._people
 
     async def refresh(self) -> None:

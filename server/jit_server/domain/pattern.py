@@ -32,7 +32,7 @@ _IN_CLASS = frozenset("%+,./:=@_~")
 """What a class may hold beside letters, digits and a last `-`: what sudo's lexer leaves alone there."""
 _RANGE = re.compile(r"[a-z]-[a-z]|[A-Z]-[A-Z]|[0-9]-[0-9]")
 _WHOLE = re.compile(r"\^(?:[^\\]|\\.)*\$")
-_COUNT = re.compile(r"\{([0-9]{1,4})(,([0-9]{1,4})?)?\}")
+_COUNT = re.compile(r"\{([0-9]{1,3})(,([0-9]{1,3})?)?\}")
 _SHORTHANDS = {"d": "[0-9]", "w": "[A-Za-z0-9_]", "s": "a blank"}
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from jit_server.domain import pattern, shell
-from jit_server.domain.ask import MAX_COMMANDS, Command
+from jit_server.domain.ask import MAX_COMMANDS, Command, narrowed
 from jit_server.domain.pattern import Pattern
 from jit_server.domain.policy.model import Role
 from jit_server.domain.policy.trap import command_trap
@@ -58,17 +58,20 @@ def suggestion(role: Role, runs: Iterable[Run]) -> Suggestion:
     kept: dict[Command, list[Run]] = defaultdict(list)
     left_out: list[str] = []
     for run in runs:
-        command = Command(run.path, run.args)
-        why = _unfit(role, command, run)
-        if why is None:
-            kept[command].append(run)
-        else:
-            left_out.append(f"{command} ({_times(run.count)}): {why}")
+        # A program that the role holds to a digest stays held to it.
+        pinned = narrowed(role.commands, (run.path, *run.args))
+        exact = [one for one in pinned if isinstance(one, Command)] or [Command(run.path, run.args)]
+        for command in exact:
+            why = _unfit(role, command, run)
+            if why is None:
+                kept[command].append(run)
+            else:
+                left_out.append(f"{command} ({_times(run.count)}): {why}")
     frequent = sorted(kept, key=lambda command: -sum(run.count for run in kept[command]))
     for command in frequent[MAX_COMMANDS:]:
         times = _times(sum(run.count for run in kept[command]))
         left_out.append(f"{command} ({times}): a role has {MAX_COMMANDS} commands at most")
-    chosen = sorted(frequent[:MAX_COMMANDS], key=lambda command: (command.path, command.args or ()))
+    chosen = sorted(frequent[:MAX_COMMANDS], key=lambda command: (command.path, command.args or (), command.sha256))
     noted: set[str] = set()
     proposed: list[Proposed] = []
     for command in chosen:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from jit_server.domain.ask import check_ask
 from jit_server.domain.batch import Batch, require_few
 from jit_server.domain.host_choice import choice as host_choice
 from jit_server.domain.identity import Host, HostCaller, LocalUser, User, check_local_user
@@ -86,6 +87,9 @@ class BatchService:
         async with self._store.read() as tx:
             asked_on, person = await access.host(tx, caller), await access.local_person(tx, user)
             hosts = await self._chosen(tx, asked_on, person, untrusted)
+        if isinstance(hosts, Refused):
+            await self._refuse(hosts, asked_on, person, untrusted)
+            raise Denied(hosts.why, hint=hosts.hint)
         answers = await asyncio.gather(
             *(_known(user) if host.host_id == asked_on.host_id else self._account(host, person) for host in hosts)
         )
@@ -96,7 +100,9 @@ class BatchService:
             raise outcome
         return outcome
 
-    async def _chosen(self, tx: Transaction, asked_on: Host, person: User, untrusted: NewRequest) -> tuple[Host, ...]:
+    async def _chosen(
+        self, tx: Transaction, asked_on: Host, person: User, untrusted: NewRequest
+    ) -> tuple[Host, ...] | Refused:
         """Fix the hosts; nothing is said of hosts to somebody who has nothing to do with the role."""
         policy = await self._book.current(tx)
         if not untrusted.role:
@@ -104,7 +110,7 @@ class BatchService:
         role = policy.roles.get(untrusted.role)
         if role is None or not policy.eligibilities(role, person):
             why = f"{person.name} is not eligible for a role {untrusted.role[:128]!a}"
-            raise Denied(why, hint="jit ls shows what you may ask for")
+            return Refused("", why, "jit ls shows what you may ask for")
         chosen = host_choice(untrusted.hosts)
         # Labels select among what the role reaches; who names a host wants to hear why not.
         reached = [host for host in await tx.hosts.all() if role.hosts.matches(host) or host.name in chosen.names]
@@ -113,6 +119,13 @@ class BatchService:
         if untrusted.session and any(host.host_id != asked_on.host_id for host in hosts):
             raise Invalid("a login session is on one host only", hint="ask without --this-session")
         return hosts
+
+    async def _refuse(self, refused: Refused, asked_on: Host, person: User, untrusted: NewRequest) -> None:
+        if untrusted.dry_run:
+            return
+        ask, now = check_ask(untrusted.ask), self._clock.now()
+        async with self._store.write() as tx:
+            await note_refusal(tx, refused, ask, person=person, host=asked_on, role=untrusted.role, now=now)
 
     async def _account(self, host: Host, person: User) -> _Answer:
         """Whose the person's account is there."""

@@ -15,6 +15,7 @@ from jit_server.domain.events import SERVER, Event, EventKind, JsonValue
 from jit_server.domain.identity import Duty, HostCaller, LocalUser, Person, User
 from jit_server.domain.lifecycle import REVOCABLE, RequestState
 from jit_server.domain.policy.model import Policy, Renewal
+from jit_server.domain.renewal import CLOSES_US
 from jit_server.errors import Denied, Invalid, LimitExceeded
 from jit_server.ports import Clock
 from jit_server.services import access
@@ -127,7 +128,9 @@ class EligibilityService:
                 looked = None
             if looked is None or looked.again_at <= now:
                 people = await tx.people.all()
-                pending = await asyncio.to_thread(lambda: list(due(policy, people, now)))
+                told = await tx.renewals.told(now - CLOSES_US)
+                every = await asyncio.to_thread(lambda: list(due(policy, people, now)))
+                pending = [one for one in every if _notice(one) not in told]
             else:
                 pending = []
         for start in range(0, len(pending), MAX_TOLD):
@@ -146,8 +149,7 @@ class EligibilityService:
 
     async def _tell_one(self, tx: Transaction, policy: Policy, one: Due) -> None:
         now = self._clock.now()
-        notice = EndNotice(one.role, one.person.user_id, one.active, one.until, one.days_left)
-        if one not in due(policy, [one.person], now) or not await tx.renewals.tell(notice, now):
+        if one not in due(policy, [one.person], now) or not await tx.renewals.tell(_notice(one), now):
             return  # Another policy is in force by now, or another server was first.
         kind = EventKind.ELIGIBILITY_ENDING if one.days_left else EventKind.ELIGIBILITY_ENDED
         details: dict[str, JsonValue] = {"kind": "active" if one.active else "eligible", "until": one.until}
@@ -165,3 +167,7 @@ class EligibilityService:
         # A grant ends with its right by itself (`Allowed.until`), but one may have been made by another policy.
         grants = await tx.grants.select(mine, states=REVOCABLE)
         await end_all(tx, [grant for grant in grants if grant.role == one.role], actor=SERVER, now=now, why=why)
+
+
+def _notice(one: Due) -> EndNotice:
+    return EndNotice(one.role, one.person.user_id, one.active, one.until, one.days_left)

@@ -5,6 +5,7 @@ Administrators and auditors ask about everybody, and of files that are not in fo
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -105,14 +106,14 @@ class PolicyAnswerService:
         async with self._store.read() as tx:
             access.require_reader(await access.person(tx, caller))
             world = await look(tx, self._book, self._clock)
-        return _bounded(who_can(_fleet(world, hosts), asked))
+        return await asyncio.to_thread(lambda: _bounded(who_can(_fleet(world, hosts), asked)))
 
     async def what_can(self, caller: Person, untrusted_user: str) -> tuple[Capability, ...]:
         """All that one person may ask for."""
         async with self._store.read() as tx:
             person = await _about(tx, await access.person(tx, caller), untrusted_user)
             world = await look(tx, self._book, self._clock)
-        return _bounded(what_can(_fleet(world, ()), person))
+        return await asyncio.to_thread(lambda: _bounded(what_can(_fleet(world, ()), person)))
 
     async def test_command(
         self,
@@ -208,7 +209,7 @@ def _role_explanation(weighed: Weighing) -> RoleExplanation:
         checks=weighed.checks,
         approvals=0 if active else role.approvals,
         approvers=tuple(user.name for user in verdict.approvers) if isinstance(verdict, Allowed) and not active else (),
-        needs=() if active else tuple(what for what, needed in wanted if needed),
+        needs=tuple(what for what, needed in wanted if needed and (what == "ticket" or not active)),
     )
 
 

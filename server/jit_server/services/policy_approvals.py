@@ -80,23 +80,28 @@ class PolicyApprovalService:
     async def approve(self, caller: Person, untrusted_id: str, untrusted_reason: str = "") -> ChangeView:
         """Vote for a change; with the last vote needed it is planned once more and comes into force.
 
+        Who voted for it before gives no second vote, but brings it into force if enough votes count by now: one of
+        them may not have counted for a while, as of somebody who was locked.
+
         Raises `Denied` for who may not decide on it (who proposed it never may), `Conflict` if it is decided, voted on
-        by the caller, or can no longer be applied; then the vote is not kept.
+        by the caller and still short of votes, or can no longer be applied; then the vote is not kept.
         """
         reason = check_reason(untrusted_reason)
         async with self._changes.alone:
             async with self._store.read() as tx:
-                change = await self._votable(tx, caller, untrusted_id)
+                change = await self._waiting(tx, caller, untrusted_id)
                 world = await look(tx, self._book, self._clock, used=True)
             made = await self._last_look(change, world, caller)
             async with self._store.write() as tx:
-                change = await self._votable(tx, caller, change.change_id)
+                change = await self._waiting(tx, caller, change.change_id)
                 voter, now = await access.person(tx, caller), self._clock.now()
-                vote = Decision(voter.user_id, True, reason, now)
-                await tx.policy_changes.add_decision(change.change_id, vote)
-                await note_policy(tx, EventKind.POLICY_APPROVED, voter, now, change=change.change_id, reason=reason)
-                if made is not None:
+                if made is None or voter.user_id not in change.approvals:
+                    _check_first_vote(change, voter)
+                    vote = Decision(voter.user_id, True, reason, now)
+                    await tx.policy_changes.add_decision(change.change_id, vote)
+                    await note_policy(tx, EventKind.POLICY_APPROVED, voter, now, change=change.change_id, reason=reason)
                     change = replace(change, decisions=(*change.decisions, vote))
+                if made is not None:
                     await self._put_in_force(tx, change, made)
             # Only now, for the book must never know a version that was not committed.
             if made is not None and made.policy is not None:
@@ -112,7 +117,8 @@ class PolicyApprovalService:
             change = await _find(tx, untrusted_id)
             mine = change.proposed_by == user.user_id
             if not mine:
-                change = await self._votable(tx, caller, untrusted_id)
+                change = await self._waiting(tx, caller, untrusted_id)
+                _check_first_vote(change, user)
                 await tx.policy_changes.add_decision(change.change_id, Decision(user.user_id, False, reason, now))
             state = ChangeState.WITHDRAWN if mine else ChangeState.REJECTED
             await tx.policy_changes.close(change.change_id, state, now)
@@ -128,8 +134,8 @@ class PolicyApprovalService:
             raise Denied("only an administrator, an auditor or an approver of policy changes may read this")
         return policy
 
-    async def _votable(self, tx: Transaction, caller: Person, untrusted_id: str) -> PolicyChange:
-        """The change, if the caller may vote on it now."""
+    async def _waiting(self, tx: Transaction, caller: Person, untrusted_id: str) -> PolicyChange:
+        """The change, if it waits and the caller may decide on it now, whether they voted or not."""
         voter = await access.person(tx, caller)
         policy = await self._book.current(tx)
         if not may_approve(policy, "", [voter]):
@@ -143,12 +149,10 @@ class PolicyApprovalService:
             raise Conflict(
                 f"the change was made against version {change.base_version}, and {policy.version} is in force"
             )
-        if any(vote.user_id == voter.user_id for vote in change.decisions):
-            raise Conflict(f"{voter.name} has voted on this change already", hint="somebody else has to approve too")
         return change
 
     async def _last_look(self, change: PolicyChange, world: World, caller: Person) -> Draft | None:
-        """The change compared once more if this vote is the last one it needs; else None."""
+        """The change compared once more if with the caller's vote it has all it needs; else None."""
         votes = _counted(change, world.policy, world.people) | {caller.user_id}
         if len(votes) < _needed(change, world.policy):
             return None
@@ -183,6 +187,11 @@ class PolicyApprovalService:
         policy = await self._book.current(tx)
         (view,) = await _views(tx, policy, [await _find(tx, change_id)])
         return view
+
+
+def _check_first_vote(change: PolicyChange, voter: User) -> None:
+    if any(vote.user_id == voter.user_id for vote in change.decisions):
+        raise Conflict(f"{voter.name} has voted on this change already", hint="somebody else has to approve too")
 
 
 def _counted(change: PolicyChange, policy: Policy, people: Sequence[User]) -> set[str]:

@@ -7,9 +7,9 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from jit_server.domain.identity import User
+from jit_server.domain.identity import Duty, User
 from jit_server.domain.policy.finding import PolicyFile
-from jit_server.domain.policy.model import NO_POLICY, Policy
+from jit_server.domain.policy.model import NO_POLICY, ChangeControl, Party, Policy
 from jit_server.domain.renewal import CLOSES_US
 from jit_server.ports import Clock, ParsedPolicy, PolicyParser
 from jit_server.store import Transaction
@@ -27,12 +27,13 @@ class PolicyBook:
 
     async def current(self, tx: Transaction) -> Policy:
         """Return the policy in force and what stands beside it; before the first one, a policy that allows nothing."""
-        version = await tx.policies.latest_version()
-        if version != self._current.version:
-            self._current = await self._load(tx, version)
+        version, policy = await tx.policies.latest_version(), self._current
+        if version != policy.version:
+            policy = await self._load(tx, version)
+            self.adopt(policy)
         now = self._clock.now()
         locks, renewals = await tx.locks.standing(now), await tx.renewals.standing(now - CLOSES_US)
-        return replace(self._current, locks=tuple(locks), renewals=tuple(renewals))
+        return replace(policy, locks=tuple(locks), renewals=tuple(renewals))
 
     async def former(self, tx: Transaction, version: int) -> Policy:
         """Return an older version, with nothing beside it; the one that was asked for last is kept."""
@@ -43,8 +44,9 @@ class PolicyBook:
         return self._former
 
     def adopt(self, policy: Policy) -> None:
-        """This has just become the version in force: it need not be read again."""
-        self._current = policy
+        """This was in force a moment ago: it need not be read again.  It is never kept in place of a later version."""
+        if policy.version > self._current.version:
+            self._current = policy
 
     async def read(self, files: Sequence[PolicyFile], version: int, people: Collection[User]) -> ParsedPolicy:
         """Read files as the policy of that version; in a thread, for a large policy takes seconds."""
@@ -56,5 +58,11 @@ class PolicyBook:
         if parsed is None:
             # A stored text that a newer parser refuses must not stop people from ending grants: allow nothing (S6).
             _log.error("Stored policy cannot be read and allows nothing now", extra={"version": version})
-            return replace(NO_POLICY, version=version)
+            return replace(NO_POLICY, version=version, changes=_two_administrators(await tx.people.all()))
         return parsed
+
+
+def _two_administrators(people: Collection[User]) -> ChangeControl:
+    """What its change control may have been is not known: where there is a second administrator, that takes two."""
+    able = frozenset(user.name for user in people if Duty.ADMIN in user.duties and not user.disabled)
+    return ChangeControl(Party(people=able), approvals=min(1, len(able) - 1), root_only=False)

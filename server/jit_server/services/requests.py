@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from jit_server.domain.ask import Ask, check_ask
 from jit_server.domain.events import SERVER, EventKind
@@ -107,7 +107,7 @@ class RequestService:
             return await Viewer(tx, policy).requests(found)
 
     async def list_mine(self, caller: HostCaller, user: LocalUser, *, over_too: bool) -> tuple[RequestView, ...]:
-        """The person's own requests for this host, newest first, at most 100.
+        """The person's own requests for this host or made on it, newest first, at most 100.
 
         Without `over_too`: pending ones, and approved ones whose grant is not over; an extension that was approved is
         part of its grant then.
@@ -117,10 +117,13 @@ class RequestService:
             person = await access.local_person(tx, user)
             policy = await self._book.current(tx)
             states = () if over_too else (RequestState.PENDING, RequestState.APPROVED)
-            found = await tx.requests.select(
+            mine = await tx.requests.select(
                 Scope(user_id=person.user_id, host_id=host.host_id), states=states, limit=MINE_LISTED
             )
-            views = await Viewer(tx, policy).requests(found)
+            every = await tx.requests.select(Scope(user_id=person.user_id), states=states, limit=MAX_LISTED)
+            listed = {one.request_id: one for one in (*mine, *await _made_on(tx, every, host))}
+            found = sorted(listed.values(), key=lambda one: (-one.created_at, one.request_id))
+            views = await Viewer(tx, policy).requests(found[:MINE_LISTED])
         return tuple(view for view in views if over_too or _goes_on(view))
 
     async def cancel(self, caller: Person, untrusted_id: str) -> RequestView:
@@ -225,11 +228,15 @@ async def _find_local(tx: Transaction, untrusted_id: str, person: User, host: Ho
     prefix = id_prefix(Kind.REQUEST, untrusted_id)
     found = await tx.requests.find(prefix, Scope(user_id=person.user_id, host_id=host.host_id))
     if not found:
-        elsewhere = await tx.requests.find(prefix, Scope(user_id=person.user_id))
-        batches = await tx.batches.of({request.batch_id for request in elsewhere if request.batch_id})
-        made_here = {batch.batch_id for batch in batches.values() if batch.asked_on == host.host_id}
-        found = [request for request in elsewhere if request.batch_id in made_here]
+        found = await _made_on(tx, await tx.requests.find(prefix, Scope(user_id=person.user_id)), host)
     return access.only(found, "request", untrusted_id)
+
+
+async def _made_on(tx: Transaction, requests: Sequence[AccessRequest], host: Host) -> list[AccessRequest]:
+    """Those for several hosts that were made on this one, which need not be among them."""
+    batches = await tx.batches.of({request.batch_id for request in requests if request.batch_id})
+    made_here = {batch.batch_id for batch in batches.values() if batch.asked_on == host.host_id}
+    return [request for request in requests if request.batch_id in made_here]
 
 
 async def others(tx: Transaction, request: AccessRequest) -> list[AccessRequest]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from jit_server.domain.identity import Person
@@ -51,7 +52,7 @@ class SuggestService:
             if role is None or stored is None:
                 raise NotFound(f"no role {untrusted_role[:128]!a}", hint="see: jitctl policy show")
             used = await tx.sessions.usage(role.name, since, MAX_LINES + 1)
-        found = suggestion(role, [_run(usage) for usage in used[:MAX_LINES]])
+        found = await asyncio.to_thread(suggestion, role, [_run(usage) for usage in used[:MAX_LINES]])
         sessions = sum(usage.count for usage in used[:MAX_LINES])
         left_out = list(found.left_out)
         if len(used) > MAX_LINES:
@@ -63,7 +64,10 @@ class SuggestService:
             f"version {policy.version}.  It takes the place of the role of that name.",
         )
         files: tuple[PolicyFile, ...] = stored.files
-        text = self._parser.proposal(files, role.name, found.commands, heading) if found.commands else ""
+        if not found.commands:
+            return Suggested("", sessions, tuple(left_out))
+        # The files are read again, and large ones take seconds.
+        text = await asyncio.to_thread(self._parser.proposal, files, role.name, found.commands, heading)
         return Suggested(text, sessions, tuple(left_out))
 
 

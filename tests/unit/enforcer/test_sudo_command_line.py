@@ -185,3 +185,23 @@ def test_of_several_the_strictest_recording_wins_and_then_the_latest_end(tmp_pat
     late = parsed(record="output", not_after=NOW + 200 * SECOND)
     assert gate.choose(ask("id"), [lax, late, early], process=tmp_path) is late
     assert gate.choose(ask("id"), [], process=tmp_path) is None
+
+
+def held(grant_id: str, sha256: str, **changes: Any) -> grant.Grant:
+    return parsed(grant=grant_id, commands=[{"path": "/opt/deploy", "args": None, "sha256": sha256}], **changes)
+
+
+@pytest.mark.usefixtures("people")
+def test_a_grant_that_takes_any_content_goes_before_one_that_is_held_to_a_digest(tmp_path: Path) -> None:
+    """Only sudo sees what the file holds: by the rule of the pinned one it may not have gone."""
+    pinned = held("gnt-0000000000000001", "0a" * 32)
+    free = held("gnt-0000000000000002", "", once=True)
+    asked = ask("/opt/deploy", "--now")
+    assert gate.choose(asked, [pinned, free], process=tmp_path) == free
+    assert gate.choose(asked, [pinned], process=tmp_path) == pinned
+    assert not gate.is_doubtful(free, asked, [pinned, free])
+    assert not gate.is_doubtful(pinned, asked, [pinned])
+    assert not gate.is_doubtful(pinned, asked, [pinned, held("gnt-0000000000000003", "0a" * 32)])
+    assert gate.is_doubtful(pinned, asked, [pinned, free])
+    assert gate.is_doubtful(pinned, asked, [pinned, held("gnt-0000000000000003", "1b" * 32)])
+    assert not gate.is_doubtful(pinned, asked, [pinned, parsed(commands=ID_U)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from jit_server.domain.identity import Duty
 from jit_server.domain.lifecycle import GrantState, RequestState
 from jit_server.domain.policy.model import Eligibility, Party, Role
 from jit_server.errors import Denied
+from jit_server.store import Transaction
 from jit_testing.core_world import CoreWorld
 from jit_testing.server_fakes import SECOND, START, a_policy, a_role, people_for_good
 
@@ -62,6 +64,30 @@ async def test_it_is_told_once_however_many_servers_there_are_and_however_late(w
     for services in (world.compose(), world.compose()):
         await services.eligibility.follow()
     assert len(await told(world)) == 2
+
+
+async def test_what_was_told_is_not_written_again_with_each_look(
+    world: CoreWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.person("alice")
+    await world.person("bob")
+    await world.apply(ending("web", until(END, "alice"), until(END + DAY, "bob")))
+    write, written = world.store.write, 0
+
+    def counted() -> AbstractAsyncContextManager[Transaction]:
+        nonlocal written
+        written += 1
+        return write()
+
+    monkeypatch.setattr(world.store, "write", counted)
+    seen = []
+    for _ in range(60):
+        for services in (world.services, world.compose()):
+            await services.eligibility.follow()
+        seen.append(written)
+        world.clock.advance(DAY_S)
+    assert [day for day in range(1, 60) if seen[day] > seen[day - 1]] == [6, 7, 19, 20, 21]
+    assert (written, len(await told(world))) == (5, 6)
 
 
 async def test_the_next_look_is_when_something_is_due(world: CoreWorld) -> None:

@@ -12,6 +12,7 @@ from jit_server.domain.policy.finding import PolicyFile
 from jit_server.domain.policy.model import ChangeControl, Party, Role
 from jit_server.domain.policy_change import ChangeState
 from jit_server.errors import Conflict, Denied, LimitExceeded, NotFound, Unauthenticated
+from jit_server.services.locks import NewLock
 from jit_server.services.policy_approvals import ChangeView
 from jit_server.services.policy_changes import PolicyPlan
 from jit_testing.core_world import CoreWorld
@@ -152,6 +153,32 @@ async def test_a_vote_of_somebody_who_was_disabled_does_not_count(governed: Gove
         await governed.approve(governed.carol, change_id)
     assert (await governed.approve(governed.dave, change_id)).change.state is ChangeState.PENDING
     assert (await governed.approve(eve, change_id)).change.state is ChangeState.APPLIED
+
+
+async def test_a_vote_that_counts_again_is_enough_once_somebody_who_voted_says_so_again(governed: Governed) -> None:
+    """S8, S10: nobody else is left to vote, and still no one votes twice."""
+    two = control(2)
+    await governed.approve(governed.carol, await _waiting(await governed.apply(a_role(), control=two)))
+    governed.control = two
+    change_id = await governed.proposed(MORE)
+    before = len(await governed.world.events("policy.approved"))
+    await governed.approve(governed.carol, change_id)
+    governed.world.clock.advance(1)
+    locks = governed.world.services.locks
+    lock = await locks.create(governed.world.root, NewLock("user", "carol", "stolen laptop"))
+    assert (await governed.approve(governed.dave, change_id)).change.state is ChangeState.PENDING
+    with pytest.raises(Conflict, match="dave has voted"):
+        await governed.approve(governed.dave, change_id)
+    with pytest.raises(Denied):
+        await governed.approve(governed.carol, change_id)
+    await locks.lift(governed.world.root, lock.lock_id, "found it")
+    with pytest.raises(Conflict, match="dave has voted"):
+        await governed.world.services.policy_approvals.reject(governed.dave, change_id)
+    view = await governed.approve(governed.dave, change_id)
+    assert (view.change.state, view.change.version) == (ChangeState.APPLIED, 3)
+    assert [decision.by for decision in view.decisions] == ["carol", "dave"]
+    assert (await governed.world.services.policies.show(governed.world.root)).approved_by == ("carol", "dave")
+    assert len(await governed.world.events("policy.approved")) == before + 2
 
 
 async def test_a_change_of_a_person_who_may_no_longer_make_one_is_not_applied(governed: Governed) -> None:

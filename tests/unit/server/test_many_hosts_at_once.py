@@ -103,6 +103,32 @@ async def test_the_host_that_asks_need_not_be_among_them(fleet: Fleet) -> None:
     assert {host.state for host in cancelled.batch} == {RequestState.CANCELLED}
 
 
+async def test_what_was_asked_for_other_hosts_is_listed_where_it_was_asked(fleet: Fleet) -> None:
+    await fleet.build(wide(hosts=Selector({"tier": LabelTest(frozenset({"web", "db"}))})))
+    mine = fleet.world.local("alice")
+    first = await fleet.ask("web2", "web3", on="db1")
+    fleet.world.clock.advance(1)
+    alone = await fleet.world.ask(fleet.hosts["db1"])
+    fleet.world.clock.advance(1)
+    last = await fleet.ask("web1", "db1", on="db1")
+
+    async def listed(host: str, *, over_too: bool = False) -> list[str]:
+        views = await fleet.world.services.requests.list_mine(fleet.hosts[host], mine, over_too=over_too)
+        assert all(view.user == "alice" for view in views)
+        return [view.request.request_id for view in views]
+
+    def ids(view: RequestView) -> list[str]:
+        return sorted(host.request_id for host in view.batch)
+
+    of_web1 = {host.host: host.request_id for host in last.batch}["web1"]
+    assert await listed("db1") == [*ids(last), alone.request.request_id, *ids(first)]
+    assert await listed("web1") == [of_web1]
+    assert len(await listed("web2")) == 1
+    await fleet.world.services.requests.cancel_local(fleet.hosts["db1"], mine, first.request.request_id)
+    assert await listed("db1") == [*ids(last), alone.request.request_id]
+    assert await listed("db1", over_too=True) == [*ids(last), alone.request.request_id, *ids(first)]
+
+
 async def test_labels_all_have_to_hold_and_names_are_added(fleet: Fleet) -> None:
     hosts = Selector({"tier": LabelTest(frozenset({"web", "db"}))})
     await fleet.build(wide(hosts=hosts, max_hosts=9), stage="prod")
@@ -175,6 +201,7 @@ async def test_who_has_nothing_to_do_with_the_role_learns_nothing_of_its_hosts(f
             with pytest.raises(Denied, match=f"alice is not eligible for a role '{role}'"):
                 await fleet.ask(host, role=role)
     assert fleet.world.accounts.asked == []
+    assert len(await fleet.world.kinds("request.refused")) == 4
 
 
 async def test_a_host_that_comes_later_is_not_part_of_it(fleet: Fleet) -> None:

@@ -214,3 +214,27 @@ async def test_a_stored_policy_that_can_no_longer_be_read_allows_nothing_and_blo
         await world.ask(host)
     assert (await world.services.grants.revoke(world.root, first)).grant.state is GrantState.ENDING
     assert (await world.services.grants.drop(alice, second)).grant.state is GrantState.ENDING
+
+
+async def test_where_the_policy_in_force_cannot_be_read_a_change_takes_two_administrators(world: CoreWorld) -> None:
+    """What it said of changes is not known, and must not be taken for nothing."""
+    zoe = await world.person("zoe", Duty.ADMIN)
+    await world.apply(a_role())
+    await world.apply(a_role(max_s=700))
+    world.parser = FakePolicyParser()
+    world.services = world.compose()
+    plan = await world.services.policy_changes.apply(world.root, world.parser.learn(a_policy(a_role(max_s=60))))
+    assert plan.change is not None
+    assert plan.version == 0
+    await world.services.policy_approvals.approve(zoe, plan.change.change_id, "as before")
+    assert (await world.services.policies.show(zoe)).version == 3
+
+
+async def test_one_administrator_alone_replaces_a_policy_that_cannot_be_read(
+    world: CoreWorld,
+) -> None:
+    await world.apply(a_role())
+    await world.apply(a_role(max_s=700))
+    world.parser = FakePolicyParser()
+    world.services = world.compose()
+    assert (await world.services.policy_changes.apply(world.root, world.parser.learn(a_policy(a_role())))).version == 3

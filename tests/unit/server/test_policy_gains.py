@@ -271,3 +271,12 @@ def test_a_group_that_approves_changes_is_who_is_in_it() -> None:
     changes = ChangeControl(Party(groups=frozenset({"leads"})), 1)
     before, after = (replace(a_policy(ROLE, leads=leads), changes=changes) for leads in (("carol",), ("carol", "eve")))
     assert gains_as_root(before, after, START) != ()
+
+
+@pytest.mark.parametrize("decided", [{"renew_s": 60, "watch_s": 0}, {"renew_s": 0, "watch_s": 60}])
+def test_who_may_renew_or_watch_counts_where_nobody_has_to_approve(decided: dict[str, int]) -> None:
+    free = replace(ROLE, approvals=0, renew_s=0, watch_s=0)
+    assert gains(free, replace(free, approvers=named("carol", "mallory"))) == ()
+    one = replace(free, renew_s=decided["renew_s"], watch_s=decided["watch_s"])
+    assert gains(one, replace(one, approvers=named("carol", "mallory")))
+    assert gains(one, replace(one, approvers=named("carol"))) == ()

@@ -10,7 +10,7 @@ from jit_server.domain.identity import Duty, HostCaller, Person
 from jit_server.domain.pattern import Pattern
 from jit_server.domain.policy.finding import PolicyFile
 from jit_server.domain.policy.model import Policy
-from jit_server.domain.suggestion import expression
+from jit_server.domain.suggestion import Proposed, expression
 from jit_server.errors import Denied, Invalid, NotFound
 from jit_server.services.suggesting import Suggested
 from jit_testing.core_world import CoreWorld
@@ -53,6 +53,10 @@ roles:
     reason: false
     environment: [LANG]
 """
+DIGEST = "0a" * 32
+PINNED = f"""  free:
+    hosts: {{tier: web}}
+    commands: [/usr/bin/id, {{path: /opt/x/deploy, args: any, sha256: "{DIGEST}"}}]"""
 DAY_S = 86_400
 
 
@@ -106,8 +110,6 @@ async def test_everything_else_of_the_role_is_kept_with_what_it_refers_to(world:
     await ran(world, host, "/usr/bin/id")
     files, proposed = [PolicyFile("policy.yaml", POLICY)], (await suggested(world)).text
     assert read(proposed).groups == {}
-    from jit_server.domain.suggestion import Proposed
-
     command = Command("/usr/bin/id", ())
     text = YamlPolicyParser().proposal(files, "web-admin", [Proposed(command, ("why: # \u202e",))], ("a", "b"))
     after, old = read(text), before.roles["web-admin"]
@@ -189,3 +191,19 @@ def test_an_expression_matches_what_was_run_or_there_is_none(
     lines: list[tuple[str, ...]], expected: str | None
 ) -> None:
     assert expression(lines) == expected
+
+
+async def test_a_program_that_is_held_to_a_digest_stays_held_to_it(world: CoreWorld, host: HostCaller) -> None:
+    pinned = POLICY.replace("  free:\n    hosts: {tier: web}\n    commands: ALL", PINNED)
+    await world.services.policy_changes.apply(world.root, [PolicyFile("policy.yaml", pinned)])
+    await ran(world, host, "/opt/x/deploy", "--now")
+    assert read((await suggested(world)).text).roles["free"].commands == (Command("/opt/x/deploy", ("--now",), DIGEST),)
+
+
+def test_groups_that_share_groups_are_followed_once_each() -> None:
+    twins = "".join(f"  {name}{n}: {{groups: [a{n + 1}, b{n + 1}]}}\n" for n in range(40) for name in "ab")
+    last = "  a40: [bob]\n  b40: [bob]\n"
+    policy = POLICY.replace("  night: [bob]\n", f"  night: {{groups: [a0]}}\n{twins}{last}")
+    command = Proposed(Command("/usr/bin/id", ()), ())
+    text = YamlPolicyParser().proposal([PolicyFile("policy.yaml", policy)], "web-admin", [command], ("a",))
+    assert len(read(text).groups) == 2 + 2 * 41 - 1

@@ -60,3 +60,15 @@ def test_a_file_that_is_wrong_names_nobody_not_even_those_of_before(
     with pytest.raises(RotaError, match=why):
         rota.people()
     assert [record.message for record in caplog.records] == ["A rota cannot be asked and names nobody"]
+
+
+def test_asking_a_rota_that_is_wrong_keeps_nothing_of_who_asked(tmp_path: Path) -> None:
+    file = tmp_path / "rotas.yaml"
+    write(file, "other: [alice]\n")
+    rota = FileRota(file, "dba")
+    depths = []
+    for _ in range(3):
+        with pytest.raises(RotaError) as caught:
+            rota.people()
+        depths.append(len(caught.traceback))
+    assert len(set(depths)) == 1

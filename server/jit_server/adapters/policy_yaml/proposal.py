@@ -6,7 +6,7 @@ import io
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -31,7 +31,7 @@ def proposal(files: Sequence[PolicyFile], role: str, commands: Sequence[Proposed
     sections = _sections(files)
     kept = {key: value for key, value in sections["roles"][role].items() if key not in ("commands", "shell")}
     parts: dict[str, Any] = {"version": 1}
-    for section, name in sorted(set(_referred(kept, sections))):
+    for section, name in sorted(_referred(kept, sections)):
         parts.setdefault(section, {})[name] = sections[section][name]
     parts["roles"] = {role: kept}
     lines = [_comment(line) for line in heading]
@@ -53,29 +53,38 @@ def _sections(files: Sequence[PolicyFile]) -> _Sections:
     return found
 
 
-def _referred(value: object, sections: _Sections) -> Iterator[tuple[str, str]]:
-    """What is referred to, and what that refers to in turn; groups have no circles."""
-    match value:
-        case list():
-            for item in value:
-                yield from _referred(item, sections)
-        case dict():
-            for key, item in value.items():
-                section = _REFERENCES.get(str(key))
-                names = item if isinstance(item, list) else [item]
-                for name in names if section else ():
-                    if isinstance(name, str) and name in sections[str(section)]:
-                        yield str(section), name
-                        yield from _referred(sections[str(section)][name], sections)
-                yield from _referred(item, sections)
+def _referred(value: object, sections: _Sections) -> set[tuple[str, str]]:
+    """What is referred to, and what that refers to in turn, each once."""
+    found: set[tuple[str, str]] = set()
+    left = [value]
+    while left:
+        match left.pop():
+            case list() as items:
+                left += items
+            case dict() as entries:
+                for key, item in entries.items():
+                    left.append(item)
+                    named = _named(str(key), item, sections) - found
+                    found |= named
+                    left += [sections[section][name] for section, name in named]
+    return found
+
+
+def _named(key: str, item: object, sections: _Sections) -> set[tuple[str, str]]:
+    """The entries of other sections that stand under this key."""
+    section = _REFERENCES.get(key)
+    if section is None:
+        return set()
+    names = item if isinstance(item, list) else [item]
+    return {(section, name) for name in names if isinstance(name, str) and name in sections[section]}
 
 
 def _written(command: Command) -> str:
     """What is JSON is YAML too, and nothing in it can be taken for anything else."""
-    if isinstance(command.args, tuple):
-        return json.dumps(shlex.join((command.path, *command.args)))
-    args = "any" if command.args is None else {"regex": command.args.text}
-    return json.dumps({"path": command.path, "args": args})
+    words = command.args if isinstance(command.args, tuple) else ()
+    if command.sha256:
+        return json.dumps({"path": command.path, "args": list(words), "sha256": command.sha256})
+    return json.dumps(shlex.join((command.path, *words)))
 
 
 def _dumped(parts: Mapping[str, Any]) -> str:

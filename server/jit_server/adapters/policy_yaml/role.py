@@ -40,7 +40,7 @@ APPROVAL_KEYS = ("approvers", "approvals", "request_timeout")
 """What a role says itself, or its flow."""
 MAX_CONCURRENT = 1_000_000
 MAX_HOSTS = 1_000
-_DIRECTORY = re.compile(r"/[A-Za-z0-9._+@%~/-]{0,1023}", re.ASCII)
+_DIRECTORY = re.compile(r"/(?!/)[A-Za-z0-9._+@%~/-]{0,1023}", re.ASCII)
 
 
 def _directory(text: str) -> str:

@@ -107,6 +107,8 @@ def read(untrusted_text: str, most: int = MAX_VALUES) -> Source:
         return _unreadable(position, " ".join(part for part in parts if part) or "this is not YAML")
     except YAMLError as error:
         return _unreadable(Position(1, 1), str(error))
+    except (ValueError, OverflowError):  # ruamel's own, of an escape such as "\\U00110000"
+        return _unreadable(Position(1, 1), "an escape in a quoted text is no character")
     if root is None:
         return Source({}, None)
     reader = _Reader(tagged)

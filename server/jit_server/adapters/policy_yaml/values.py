@@ -163,7 +163,7 @@ def _moment(text: object, *, whole_day: bool) -> int:
         try:
             dated = len(text) == len("2027-03-31")
             at = datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC) if dated else _instant(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise ValueError(f"{text!a} is not in the calendar") from None
         if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
             raise ValueError(f"{text!a} is not between the years {_FIRST_YEAR} and {_LAST_YEAR}")

@@ -7,6 +7,7 @@ comes of it to `conditions`; for a key that nobody knows `known_keys` says which
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -69,10 +70,21 @@ def _zone(text: str) -> str:
     try:
         ZoneInfo(text)
     except (KeyError, ValueError, OSError):
-        close = difflib.get_close_matches(text, available_timezones(), n=1)
-        suggestion = f"; did you mean {close[0]}?" if close else ": write one such as Europe/Berlin, or UTC"
-        raise ValueError(f"there is no time zone {text[:80]!a}{suggestion}") from None
+        raise ValueError(f"there is no time zone {text[:80]!a}{_meant(text[:80])}") from None
     return text
+
+
+@functools.lru_cache(maxsize=256)
+def _meant(zone: str) -> str:
+    """What to write instead; remembered, for a file can hold one slip thousands of times."""
+    close = difflib.get_close_matches(zone, _zones(), n=1)
+    return f"; did you mean {close[0]}?" if close else ": write one such as Europe/Berlin, or UTC"
+
+
+@functools.cache
+def _zones() -> frozenset[str]:
+    """All there are; to find them takes a walk over the disk."""
+    return frozenset(available_timezones())
 
 
 def _network(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +72,12 @@ class SqlRenewals:
         mine = and_(renewals.c.role == renewal.role, renewals.c.user_id == renewal.user_id)
         line = and_(renewals.c.line_until == renewal.line_until, renewals.c.until == renewal.until)
         await self.session.change(update(renewals).where(mine, line, _STANDING).values(gone_at=at))
+
+    async def told(self, ending_after: int) -> Collection[EndNotice]:
+        table = eligibility_notices.c
+        query = select(table.role, table.user_id, table.active, table.until, table.days_left)
+        rows = await self.session.all(query.where(table.until > ending_after))
+        return {EndNotice(row.role, row.user_id, row.active, row.until, row.days_left) for row in rows}
 
     async def tell(self, notice: EndNotice, at: int) -> bool:
         table = eligibility_notices.c

@@ -93,6 +93,7 @@ def _capabilities(fleet: Fleet, role: Role, names: list[str], ask: Ask | None) -
     )
     bare = replace(role, when=(), concurrent=Concurrency())
     shown = fleet.hosts.named(hosts)
+    commands, when = describe(role.commands), tuple(str(condition) for condition in role.when)
     for name in names:
         person = fleet.people.get(name)
         if person is None:
@@ -107,13 +108,13 @@ def _capabilities(fleet: Fleet, role: Role, names: list[str], ask: Ask | None) -
                     groups=_through(fleet.policy, role, person, fleet.now),
                     until=until,
                     run_as_users=role.run_as_users,
-                    commands=describe(role.commands),
+                    commands=commands,
                     hosts_count=hosts.bit_count(),
                     hosts=shown,
                     approvals=0 if active else role.approvals,
                     approvers=tuple(user.name for user in able) if role.approvals and not active else (),
                     mfa=role.mfa and not active,
-                    when=tuple(str(condition) for condition in role.when),
+                    when=when,
                     max_s=role.max_s,
                 )
 

@@ -81,7 +81,9 @@ def wider(before: Policy, old: Role, after: Policy, new: Role, now: int) -> Iter
     for what, weaker in _loosened(old, new):
         if weaker:
             yield f"{what} is loosened"
-    if new.approvals and not after.named(new.approvers) <= before.named(old.approvers):
+    # They renew eligibilities and watch sessions as well.
+    decide = new.approvals or new.renew_s or new.watch_s
+    if decide and not after.named(new.approvers) <= before.named(old.approvers):
         yield "others may approve it"
 
 
