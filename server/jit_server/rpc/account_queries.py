@@ -46,16 +46,17 @@ class AccountQueries:
         """In a task of its own, for a write that is cut in the middle would break the stream."""
 
         async def ask() -> None:
-            try:
-                await say(message)
-            except Exception:
-                # Whatever the stream broke with is told by who serves it.
-                if not answer.done():
-                    answer.set_exception(Unavailable("its connection broke"))
+            await say(message)
+
+        def asked(task: asyncio.Task[None]) -> None:
+            self._asking.discard(task)
+            # What the stream broke with is told by who serves it.
+            if not task.cancelled() and task.exception() is not None and not answer.done():
+                answer.set_exception(Unavailable("its connection broke"))
 
         task = asyncio.create_task(ask())
         self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
+        task.add_done_callback(asked)
 
     @contextmanager
     def stream(self, host_id: str, say: Say) -> Iterator[None]:
