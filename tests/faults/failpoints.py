@@ -105,11 +105,11 @@ FAILPOINTS: Final = (
     *_of("server", "approve", "apply", _COMMIT, within=_APPROVE, about="{request}"),
     *_of("server", "sign", "apply", _COMMIT, within=f"{_DELIVERY}.desired_state", about="{host}"),
     *_of("server", "send", "apply", "jit_server.rpc.host_wire:desired_message", about="{host}", only="after"),
-    *_of("server", "active", "apply", _COMMIT, within=f"{_DELIVERY}.record_report", about="{host} Applied"),
+    *_of("server", "active", "apply", _COMMIT, within=f"{_DELIVERY}.record_reports", about="{host} Applied"),
     *_of(
         "server", "extend", "extend", _COMMIT, within=f"{_SERVICES}.extending:ExtensionService.extend", about="{grant}"
     ),
     *_of("server", "revoke", "revoke", _COMMIT, within=f"{_SERVICES}.grants:GrantService.revoke", about="{grant}"),
-    *_of("server", "ended", "end", _COMMIT, within=f"{_DELIVERY}.record_report", about="{host} Ended"),
+    *_of("server", "ended", "end", _COMMIT, within=f"{_DELIVERY}.record_reports", about="{host} Ended"),
     *_of("server", "expire", "end", f"{_SERVICES}.grants:GrantService.expire"),
 )

@@ -171,7 +171,7 @@ class CoreWorld:
         """Send the next report of the host's spool; `at` is the host's time, the server's unless given."""
         sequence = self._reported[host.host_id] = self._reported.get(host.host_id, 0) + 1
         report = Report(sequence, at or self.clock.now(), grant_id, body)
-        return await self.services.delivery.record_report(host, SPOOL, report)
+        return await self.services.delivery.record_reports(host, SPOOL, [report])
 
     def forget_reports(self, host: HostCaller, *, kept: int) -> None:
         """The next report has the number after this one, as a host begins that was told what the server keeps."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from jit_protos.v1 import host_pb2
 from jit_server.domain.identity import HostCaller
@@ -34,7 +34,12 @@ SILENCE_S = 120.0
 LEAVE_S = 5.0
 """A removed host gets this long to end what it holds."""
 
+AT_ONCE = 100
+"""Reports that are stored in one transaction: a host that was away has hundreds."""
+
 Messages = AsyncIterator[host_pb2.HostMessage]
+_Inbox = asyncio.Queue[host_pb2.HostMessage | None]
+"""None: the host has closed its side."""
 
 
 class HostSessions:
@@ -93,18 +98,48 @@ class _Exchange:
             await first_to_end(self._hear(messages), self._tell(changed), self._order(ordered))
 
     async def _hear(self, messages: Messages) -> None:
+        inbox: _Inbox = asyncio.Queue(AT_ONCE)
+        await first_to_end(self._receive(messages, inbox), self._take_all(inbox))
+
+    async def _receive(self, messages: Messages, inbox: _Inbox) -> None:
         while True:
             try:
                 async with asyncio.timeout(SILENCE_S):
                     message = await _next(messages)
             except TimeoutError:
                 raise Unavailable("the host has been silent for too long") from None
-            if message is None:
-                return
             self._heard = self._now()
-            await self._take(message)
+            await inbox.put(message)
+            if message is None:
+                # The stream is over once what came before is taken.
+                await asyncio.Event().wait()
+
+    async def _take_all(self, inbox: _Inbox) -> None:
+        """Take what the host said in order; reports that came meanwhile are kept together."""
+        reports: list[Report] = []
+        while (message := await inbox.get()) is not None:
+            try:
+                heard = host_wire.host_message(message)
+            except Invalid:
+                await self._keep(reports)
+                raise
+            if isinstance(heard, Report):
+                reports.append(heard)
+                if len(reports) < AT_ONCE and not inbox.empty():
+                    continue
+            await self._keep(reports)
+            reports = []
+            if not isinstance(heard, Report):
+                await self._take(heard)
             if self._renewal_due():
                 await self._send_desired()
+        await self._keep(reports)
+
+    async def _keep(self, reports: Sequence[Report]) -> None:
+        if reports:
+            delivery = self._services.delivery
+            kept = await finished(delivery.record_reports(self._caller, self._hello.spool_id, reports))
+            await self._say(host_wire.kept_message(kept))
 
     async def _tell(self, changed: Subscription) -> None:
         while True:
@@ -132,12 +167,8 @@ class _Exchange:
                 async with asyncio.timeout(pause):
                     await ordered.wait()
 
-    async def _take(self, message: host_pb2.HostMessage) -> None:
-        match host_wire.host_message(message):
-            case Report() as report:
-                delivery = self._services.delivery
-                kept = await finished(delivery.record_report(self._caller, self._hello.spool_id, report))
-                await self._say(host_wire.kept_message(kept))
+    async def _take(self, heard: Hello | host_wire.Settled | host_wire.Heartbeat | host_wire.Account) -> None:
+        match heard:
             case host_wire.Heartbeat(now):
                 await finished(self._services.hosts.seen(self._caller, now))
             case host_wire.Settled(generation):

@@ -107,30 +107,43 @@ class DeliveryService:
         for grant in gone:
             _tell_confirmed(host, grant)
 
-    async def record_report(self, caller: HostCaller, spool_id: str, untrusted: Report) -> int:
-        """Keep a report and do what follows from it, together; return the last sequence kept of that spool.
+    async def record_reports(self, caller: HostCaller, spool_id: str, untrusted: Sequence[Report]) -> int:
+        """Keep reports and do what follows from them, together; return the last sequence kept of that spool.
 
-        A report that was kept before changes nothing.  Raises `Conflict` for a gap.
+        A host that was away has hundreds, and one commit is as dear as they are.  A report that was kept before changes
+        nothing.  Raises `Conflict` for a gap.
         """
+        confirmed: list[Grant] = []
+        unfit: list[str] = []
         async with self._store.write() as tx:
             host = await access.host(tx, caller)
             last = await tx.reports.last(host.host_id, spool_id)
-            if untrusted.sequence <= last:
-                return last
-            if untrusted.sequence != last + 1:
-                raise Conflict(f"report {untrusted.sequence} came after report {last}: some are missing")
-            now = self._clock.now()
-            await tx.reports.add(host.host_id, spool_id, untrusted, now)
-            grant = await tx.grants.get(untrusted.grant_id) if untrusted.grant_id else None
-            if grant is not None and grant.host_id != host.host_id:
-                grant = None
-            await follow(tx, host, grant, untrusted, now)
-            after = None if grant is None else await tx.grants.get(grant.grant_id)
-        if grant is not None and after is not None and after.state in OVER:
+            for report in untrusted:
+                if report.sequence <= last:
+                    continue
+                if report.sequence != last + 1:
+                    raise Conflict(f"report {report.sequence} came after report {last}: some are missing")
+                confirmed += await self._record(tx, host, spool_id, report)
+                last = report.sequence
+                if isinstance(report.body, Unfit):
+                    unfit.append(f"Report {report.sequence} of {host.name} is refused: {report.body.why}")
+        for grant in confirmed:
             _tell_confirmed(host, grant)
-        if isinstance(untrusted.body, Unfit):
-            _log.warning("Report %d of %s is refused: %s", untrusted.sequence, host.name, untrusted.body.why)
-        return untrusted.sequence
+        for text in unfit:
+            _log.warning("%s", text)
+        return last
+
+    async def _record(self, tx: Transaction, host: Host, spool_id: str, report: Report) -> list[Grant]:
+        """Keep one report; return its grant, as it was before, if it is over by now."""
+        now = self._clock.now()
+        await tx.reports.add(host.host_id, spool_id, report, now)
+        grant = await tx.grants.get(report.grant_id) if report.grant_id else None
+        if grant is None or grant.host_id != host.host_id:
+            await follow(tx, host, None, report, now)
+            return []
+        await follow(tx, host, grant, report, now)
+        after = await tx.grants.get(grant.grant_id)
+        return [grant] if after is not None and after.state in OVER else []
 
     async def _end(self, tx: Transaction, host: Host, gone: Sequence[Grant], *, proof: str) -> None:
         now = self._clock.now()

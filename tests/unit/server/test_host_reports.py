@@ -40,25 +40,39 @@ async def test_a_report_is_kept_once_and_follows_once(world: CoreWorld) -> None:
     """SPEC 5.3."""
     host, _, grant_id = await _granted(world)
     await world.wanted(host)
-    record = world.services.delivery.record_report
+    record = world.services.delivery.record_reports
     applied = Report(1, world.clock.now(), grant_id, Applied(1, "jit.scope"))
-    assert await record(host, SPOOL, applied) == 1
-    assert await record(host, SPOOL, applied) == 1
+    assert await record(host, SPOOL, [applied]) == 1
+    assert await record(host, SPOOL, [applied]) == 1
     ended = Report(2, world.clock.now(), grant_id, proof())
-    assert await record(host, SPOOL, ended) == 2
-    assert await record(host, SPOOL, applied) == 2
+    assert await record(host, SPOOL, [ended]) == 2
+    assert await record(host, SPOOL, [applied]) == 2
     assert await world.state(grant_id) is GrantState.ENDED
     assert await world.kinds("grant") == ["grant.issued", "grant.active", "grant.ended"]
     assert await world.hello(host) == 2
     assert await world.hello(host, spool="spool-2") == 0
 
 
+async def test_reports_that_come_together_are_kept_together(world: CoreWorld) -> None:
+    host, _, grant_id = await _granted(world)
+    await world.wanted(host)
+    record, now = world.services.delivery.record_reports, world.clock.now()
+    applied, ended = Report(1, now, grant_id, Applied(1, "jit.scope")), Report(2, now, grant_id, proof())
+    with pytest.raises(Conflict, match="report 4 came after report 2"):
+        await record(host, SPOOL, [applied, ended, Report(4, now, grant_id, Applied(1, ""))])
+    assert await world.state(grant_id) is GrantState.ISSUED
+    assert await record(host, SPOOL, [applied, ended]) == 2
+    assert await world.kinds("grant") == ["grant.issued", "grant.active", "grant.ended"]
+    assert await record(host, SPOOL, [applied, ended, Report(3, now, grant_id, Applied(1, ""))]) == 3
+    assert await record(host, SPOOL, []) == 3
+
+
 async def test_a_gap_in_the_reports_is_refused(world: CoreWorld) -> None:
     host, _, grant_id = await _granted(world)
-    record = world.services.delivery.record_report
+    record = world.services.delivery.record_reports
     with pytest.raises(Conflict, match="report 2 came after report 0"):
-        await record(host, SPOOL, Report(2, world.clock.now(), grant_id, Applied(1, "")))
-    assert await record(host, SPOOL, Report(1, world.clock.now(), grant_id, Applied(1, ""))) == 1
+        await record(host, SPOOL, [Report(2, world.clock.now(), grant_id, Applied(1, ""))])
+    assert await record(host, SPOOL, [Report(1, world.clock.now(), grant_id, Applied(1, ""))]) == 1
 
 
 @pytest.mark.parametrize(
