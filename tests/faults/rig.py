@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -172,12 +173,23 @@ class Rig:
         draft.rename(file)
 
 
-def wait_for(what: str, holds: Callable[[], bool], *, patience_s: float = PATIENCE_S) -> None:
-    """Poll until it holds; raises `Trouble` naming what did not come."""
-    give_up = time.monotonic() + patience_s
+def wait_for(
+    what: str,
+    holds: Callable[[], bool],
+    *,
+    patience_s: float = PATIENCE_S,
+    ahead: Callable[[], float] = lambda: math.inf,
+) -> None:
+    """Poll until it holds; raises `Trouble` naming what did not come.
+
+    `ahead` tells how much has to be done before it can come: patience begins anew as long as that gets less.
+    """
+    give_up, least = time.monotonic() + patience_s, math.inf
     while not holds():
         if time.monotonic() > give_up:
-            raise Trouble(f"{what} did not come within {patience_s:.0f} s")
+            if (still := ahead()) >= least:
+                raise Trouble(f"{what} did not come within {patience_s:.0f} s")
+            give_up, least = time.monotonic() + patience_s, still
         time.sleep(0.02)
 
 
