@@ -201,6 +201,8 @@ async def test_a_systemd_that_does_not_answer_ends_no_session(world: World, monk
     def broken(*_: object, **__: object) -> None:
         raise ConnectionRefusedError(111, "Connection refused")
 
+    # It has to have heard that the agent is there: one that never did starts it anew.
+    await connected(world)
     monkeypatch.setattr(daemon, "notify", broken)
     sudo = await begun(world, OUTPUT)
     await sudo.send(ttyout_buf=typed(b"seen"))
