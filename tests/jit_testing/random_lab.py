@@ -201,6 +201,11 @@ class RandomLab:
             for host, seen in self.look([]).items()
         }
 
+    def enforces(self, host: str) -> bool:
+        """Whether the agent has its enforcer there."""
+        answer = self.jit(host, PEOPLE[0], op="status", all=False)
+        return bool(answer["ok"] and answer["enforcer"]["connected"])
+
     def until(self, what: str, true: Callable[[], bool], *, describe: Callable[[], object] = lambda: "") -> None:
         """Raises `NotInTime`."""
         give_up = time.monotonic() + QUIET_S

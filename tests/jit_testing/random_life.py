@@ -204,6 +204,9 @@ class RandomLife:
         return "agreed"
 
     def agree(self) -> bool:
+        """Every enforcer is back, and holds what the server says."""
+        if not all(self.world.enforces(host) for host in HOSTS):
+            return False
         return all(own == by_the_server for own, by_the_server in self.world.views().values())
 
     def is_empty(self) -> bool:

@@ -64,10 +64,6 @@ STEPS = st.sampled_from([row for row in _TABLE for _ in range(row[0])]).flatmap(
 )
 
 
-class Enough(BaseException):
-    """The time of this run is over."""
-
-
 class Life(RuleBasedStateMachine):
     """Hypothesis' hand on one life of the lab."""
 
@@ -77,12 +73,21 @@ class Life(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        type(self).lives += 1
-        self.life = RandomLife(self.world, self.lives)
         self.violated = False
+        self.never_began = self.is_over()
+        if not self.never_began:
+            type(self).lives += 1
+            self.life = RandomLife(self.world, self.lives)
+
+    @classmethod
+    def is_over(cls) -> bool:
+        """Whether the time of this run is up; nothing is done any more then, for Hypothesis has to draw to its end."""
+        return time.monotonic() > cls.ends
 
     @rule(step=STEPS)
     def step(self, step: tuple[str, tuple[Any, ...]]) -> None:
+        if self.is_over():
+            return
         name, arguments = step
         with self.watched():
             said = getattr(self.life, name)(*arguments)
@@ -91,21 +96,23 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def only_what_may_be(self) -> None:
+        if self.is_over():
+            return
         with self.watched():
             self.life.only_what_may_be()
 
     def teardown(self) -> None:
         """However a life ends, this is called; the last one too is brought to its proof."""
+        if self.never_began:
+            return
         type(self).grants += len(self.life.rights.all)
         if not self.violated:
-            with self.watched(to_the_end=True):
+            with self.watched():
                 self.life.end()
 
     @contextlib.contextmanager
-    def watched(self, *, to_the_end: bool = False) -> Iterator[None]:
-        """Raises `Enough` when time is up, and `Violation` for any failure: a step that fails was not meant to."""
-        if time.monotonic() > self.ends and not to_the_end:
-            raise Enough
+    def watched(self) -> Iterator[None]:
+        """Raises `Violation` for any failure: a step that fails was not meant to."""
         try:
             yield
         except Violation:
@@ -140,9 +147,10 @@ def live(world: RandomLab) -> None:
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     try:
-        with contextlib.suppress(Enough):
-            for number in itertools.count():
-                run_state_machine_as_test(hypothesis.seed(seed + number)(Here), settings=steps)
+        for number in itertools.count():
+            run_state_machine_as_test(hypothesis.seed(seed + number)(Here), settings=steps)
+            if Here.is_over():
+                break
     except Violation as violation:
         so_far = "\n".join(world.history)
         pytest.fail(f"{violation}\nthe same steps again: --hypothesis-seed={seed}\n{so_far}", pytrace=False)
