@@ -162,7 +162,7 @@ class FakeServer(FakeSessionCalls, FakeEligibilityCalls, host_pb2_grpc.Enrollmen
             self.requests[changed.request_id] = changed
             self._changed.notify_all()
 
-    async def until(self, condition: Callable[[], bool], within_s: float = 30.0) -> None:
+    async def until(self, condition: Callable[[], bool], within_s: float = 10.0) -> None:
         """Wait for something the host says to make the condition true; TimeoutError if it does not."""
         async with asyncio.timeout(within_s):
             while not condition():

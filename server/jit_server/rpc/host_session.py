@@ -34,8 +34,9 @@ SILENCE_S = 120.0
 LEAVE_S = 5.0
 """A removed host gets this long to end what it holds."""
 
-AT_ONCE = 100
-"""Reports that are stored in one transaction: a host that was away has hundreds."""
+AT_ONCE = 20
+"""Reports that are stored in one transaction: a host that was away has hundreds, and a revocation that is asked for
+meanwhile waits for the one that is under way."""
 
 Messages = AsyncIterator[host_pb2.HostMessage]
 _Inbox = asyncio.Queue[host_pb2.HostMessage | None]

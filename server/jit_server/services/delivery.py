@@ -111,8 +111,21 @@ class DeliveryService:
         """Keep reports and do what follows from them, together; return the last sequence kept of that spool.
 
         A host that was away has hundreds, and one commit is as dear as they are.  A report that was kept before changes
-        nothing.  Raises `Conflict` for a gap.
+        nothing.  Raises `Conflict` for a gap; what came before it, or before whatever else cannot be kept, is kept.
         """
+        try:
+            return await self._keep(caller, spool_id, untrusted)
+        except Exception:
+            if len(untrusted) < 2:
+                raise
+        # Each alone: one that cannot be kept must not take those before it along, at each new stream again.
+        last = 0
+        for report in untrusted:
+            last = await self._keep(caller, spool_id, [report])
+        return last
+
+    async def _keep(self, caller: HostCaller, spool_id: str, untrusted: Sequence[Report]) -> int:
+        """Keep all of them in one transaction, or none."""
         confirmed: list[Grant] = []
         unfit: list[str] = []
         async with self._store.write() as tx:

@@ -65,4 +65,4 @@ class PolicyBook:
 def _two_administrators(people: Collection[User]) -> ChangeControl:
     """What its change control may have been is not known: where there is a second administrator, that takes two."""
     able = frozenset(user.name for user in people if Duty.ADMIN in user.duties and not user.disabled)
-    return ChangeControl(Party(people=able), approvals=min(1, len(able) - 1), root_only=False)
+    return ChangeControl(Party(people=able), approvals=1 if len(able) > 1 else 0, root_only=False)

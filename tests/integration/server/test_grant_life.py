@@ -174,7 +174,7 @@ async def test_a_scheduled_grant_starts_on_time_and_who_waits_hears_of_it(cast: 
     assert (await next_of(waiting)).grant.state == common_pb2.GRANT_STATE_SCHEDULED
     (sent,) = (await session.desired()).grants
     late_us = cast.world.clock.now() - starts_at
-    assert late_us >= 0
+    assert 0 <= late_us < 500_000
     assert parsed(sent)["not_before"] == starts_at
     assert (await next_of(waiting)).grant.state == common_pb2.GRANT_STATE_ISSUED
     waiting.cancel()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
+
 import pytest
 
-from jit_server.domain.identity import HostCaller, LocalUser, Person
+from jit_server.domain.grant import Grant
+from jit_server.domain.identity import Host, HostCaller, LocalUser, Person
 from jit_server.domain.lifecycle import LIVE, OVER, REVOCABLE, GrantState
 from jit_server.domain.report import (
     END_REASONS,
@@ -22,6 +25,9 @@ from jit_server.domain.report import (
     Unfit,
 )
 from jit_server.errors import Conflict
+from jit_server.services import delivery
+from jit_server.services.consequences import follow
+from jit_server.store import Transaction
 from jit_testing.core_world import SPOOL, CoreWorld, proof
 from jit_testing.server_fakes import BOOT, OTHER_BOOT, a_role
 
@@ -53,18 +59,47 @@ async def test_a_report_is_kept_once_and_follows_once(world: CoreWorld) -> None:
     assert await world.hello(host, spool="spool-2") == 0
 
 
-async def test_reports_that_come_together_are_kept_together(world: CoreWorld) -> None:
+async def test_reports_that_come_together_are_kept_together(world: CoreWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     host, _, grant_id = await _granted(world)
     await world.wanted(host)
     record, now = world.services.delivery.record_reports, world.clock.now()
     applied, ended = Report(1, now, grant_id, Applied(1, "jit.scope")), Report(2, now, grant_id, proof())
-    with pytest.raises(Conflict, match="report 4 came after report 2"):
-        await record(host, SPOOL, [applied, ended, Report(4, now, grant_id, Applied(1, ""))])
-    assert await world.state(grant_id) is GrantState.ISSUED
+    begun, write = 0, world.store.write
+
+    def counted() -> AbstractAsyncContextManager[Transaction]:
+        nonlocal begun
+        begun += 1
+        return write()
+
+    monkeypatch.setattr(world.store, "write", counted)
     assert await record(host, SPOOL, [applied, ended]) == 2
+    assert begun == 1
     assert await world.kinds("grant") == ["grant.issued", "grant.active", "grant.ended"]
     assert await record(host, SPOOL, [applied, ended, Report(3, now, grant_id, Applied(1, ""))]) == 3
     assert await record(host, SPOOL, []) == 3
+
+
+async def test_what_came_before_a_report_that_cannot_be_kept_is_kept(
+    world: CoreWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, _, grant_id = await _granted(world)
+    await world.wanted(host)
+    record, now = world.services.delivery.record_reports, world.clock.now()
+    applied, ended = Report(1, now, grant_id, Applied(1, "jit.scope")), Report(2, now, grant_id, proof())
+    with pytest.raises(Conflict, match="report 3 came after report 1"):
+        await record(host, SPOOL, [applied, Report(3, now, grant_id, Applied(1, ""))])
+    assert await world.state(grant_id) is GrantState.ACTIVE
+
+    async def mistaken(tx: Transaction, of: Host, grant: Grant | None, report: Report, at: int) -> None:
+        if report.sequence == 3:
+            raise RuntimeError("a mistake of ours")
+        await follow(tx, of, grant, report, at)
+
+    monkeypatch.setattr(delivery, "follow", mistaken)
+    with pytest.raises(RuntimeError):
+        await record(host, SPOOL, [ended, Report(3, now, grant_id, Applied(1, ""))])
+    assert await world.state(grant_id) is GrantState.ENDED
+    assert await world.hello(host) == 2
 
 
 async def test_a_gap_in_the_reports_is_refused(world: CoreWorld) -> None:
