@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import multiprocessing
 import os
 import queue
@@ -113,7 +114,7 @@ def with_labs(act: Callable[[Labs], int]) -> int:
         lifecycle.at_once(lambda one: labs.up(one[0].places.name, ["server", *one[1]], packages), wanted)
         sys.exit(act(both))
 
-    with lifecycle.claimed(Path(f"/run/lock/jit-{own}.lock"), wait=True):
+    with lifecycle.claimed(Path(f"/run/lock/jit-{own}.lock"), wait_s=math.inf):
         for number in _ENDINGS:
             signal.signal(number, _end)
         actor = multiprocessing.get_context("fork").Process(target=boot_and_act)

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,10 @@ from lab import cgroup, network
 from lab.host import Host
 from lab.places import PROPAGATE, RELEASES, REPOSITORY, RUN, Places, cgroup_root
 from lab.process import LabError, run
+
+INSTANT_S = 2.0
+"""A child that a killed program was just starting holds its claim until it has become another program."""
+_AGAIN_S = 0.05
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -78,21 +83,27 @@ def down(places: Places) -> None:
 def exclusively(places: Places) -> Iterator[None]:
     """Only one program changes a lab at a time; a killed one's claim ends with it."""
     RUN.mkdir(parents=True, exist_ok=True)
-    with claimed(RUN / f".{places.name}.lock", wait=False):
+    with claimed(RUN / f".{places.name}.lock", wait_s=INSTANT_S):
         yield
     with contextlib.suppress(OSError):
         RUN.rmdir()
 
 
 @contextlib.contextmanager
-def claimed(path: Path, *, wait: bool) -> Iterator[None]:
-    """Hold `path` as a claim, and take it away at the end; raise `LabError` if it is taken and `wait` is false."""
+def claimed(path: Path, *, wait_s: float) -> Iterator[None]:
+    """Hold `path` as a claim, and take it away at the end; raise `LabError` if it is taken for longer than `wait_s`."""
+    give_up = time.monotonic() + wait_s
     while True:
         with path.open("w") as lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise LabError(f"another program is just starting or ending this lab ({path}); wait for it") from None
+                if time.monotonic() > give_up:
+                    raise LabError(
+                        f"another program is just starting or ending this lab ({path}); wait for it"
+                    ) from None
+                time.sleep(_AGAIN_S)
+                continue
             # Whoever held it before took the file away: then this claim is on nothing.
             if path.exists() and path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
                 try:

@@ -37,7 +37,7 @@ def lab_name() -> Iterator[str]:
         for letter in "tuvw":
             name = f"{default_name()[:24]}-{letter}"
             with contextlib.suppress(LabError):
-                stack.enter_context(lifecycle.claimed(Path(f"/run/lock/jit-{name}.lock"), wait=False))
+                stack.enter_context(lifecycle.claimed(Path(f"/run/lock/jit-{name}.lock"), wait_s=lifecycle.INSTANT_S))
                 break
         else:
             pytest.fail("four other runs of this checkout have labs; wait for one of them to end")

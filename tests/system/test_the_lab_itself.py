@@ -113,16 +113,16 @@ def test_a_lab_whose_start_was_killed_is_cleaned_up(places: Places) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_fault_table_goes_with_the_run_that_wanted_it(lab_name: str, tmp_path: Path, how: signal.Signals) -> None:
-    name = f"{lab_name}4"
+    name, log = f"{lab_name}4", tmp_path / "log"
     both = [Places(f"{name}-f"), Places(f"{name}-fs")]
-    words = [sys.executable, "-c", WANT_THE_TABLE, str(tmp_path / "log"), str(TESTS)]
+    words = [sys.executable, "-c", WANT_THE_TABLE, str(log), str(TESTS)]
     with subprocess.Popen(words, env=os.environ | {"JIT_LAB": name}) as wanting:
         while not all(cgroup.members(places.cgroup) for places in both):
             assert wanting.poll() is None
         wanting.send_signal(how)
     give_up = time.monotonic() + 60
     while left := [trace for places in both for trace in traces(places)]:
-        assert time.monotonic() < give_up, left
+        assert time.monotonic() < give_up, (left, log.read_text())
 
 
 def test_a_command_on_a_host_is_run_by_a_person_who_is_logged_in(places: Places) -> None:
