@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pexpect
@@ -29,6 +30,7 @@ QUIET_S = 60.0
 _PAUSE_S = 0.05
 _STUBBORN = "trap '' TERM HUP INT; while :; do sleep 1; done"
 _STAY_DEAD = "/run/systemd/system/jit-enforcer.service.d/stay-dead.conf"
+_DEAD_UNIT = f"[Unit]\\nConditionPathExists=!{_STAY_DEAD}\\n[Service]\\nRestart=no\\n"
 _EVERYTHING = {"argv": [], "run_as_user": "root"}
 _POLICIES = {"all": PEOPLE, "without-alice": ("bob",), "without-bob": ("alice",)}
 _AT_ONCE = """
@@ -83,7 +85,8 @@ class RandomLab:
     history: list[str] = field(default_factory=list)
 
     def note(self, text: str) -> None:
-        self.history.append(f"{time.strftime('%H:%M:%S')}.{now() // 1000 % 1000:03} {text}")
+        at = datetime.now(UTC).time()
+        self.history.append(f"{at.isoformat('milliseconds')} {text}")
 
     # What people do.
 
@@ -137,9 +140,9 @@ class RandomLab:
             self.lab.run(host, "systemctl", *words, service)
 
     def kill_enforcer(self, host: str) -> None:
-        """Until `start_enforcer` it stays dead."""
+        """Until `start_enforcer` it stays dead, also when the agent, which wants it, is started."""
         folder = Path(_STAY_DEAD).parent
-        self._on(host, "sh", "-c", f"mkdir -p {folder}; printf '[Service]\\nRestart=no\\n' >{_STAY_DEAD}")
+        self._on(host, "sh", "-c", f"mkdir -p {folder}; printf '{_DEAD_UNIT}' >{_STAY_DEAD}")
         self._on(host, "systemctl", "daemon-reload")
         self._on(host, "systemctl", "kill", "--signal", "KILL", "jit-enforcer")
         self.until("enforcer dead", lambda: self._on(host, "systemctl", "is-active", "jit-enforcer")["status"] != 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from jit_testing.random_lab import HOSTS, PEOPLE, ROLES, RandomLab, now, shell_mark
 from jit_testing.remote import Answer
-from jit_testing.rights import LATE, SECOND, HostState, Right, Rights
+from jit_testing.rights import LATE, RECONNECTING, SECOND, HostState, Right, Rights
 from lab.network import Direction
 
 # Codes of answers after which nobody can say if it was done.
@@ -27,10 +27,12 @@ class RandomLife:
         self.number = number
         self.rights = Rights({host: HostState() for host in HOSTS})
         self.pending: list[tuple[str, str, str, int]] = []
+        self.undelivered: list[tuple[str, str, str, int]] = []
         self.locks: dict[str, tuple[str, str]] = {}
         self.disabled: set[str] = set()
         self.ineligible: set[str] = set()
         self.marks: dict[str, str] = {}
+        self.world.history.clear()
         self.world.note(f"--- life {number}")
 
     # Rights begin.
@@ -39,7 +41,7 @@ class RandomLife:
         """For a role that nobody has to approve; one that allows everything is used at once, to its end."""
         answer = self.world.ask(host, person, role, lasts)
         if self.is_unknown(answer):
-            self.begin(person, host, role, lasts, "")
+            self.begin_unknown(person, host, role, lasts)
         elif answer["ok"]:
             self.must_not_be_barred(person, host, role)
             self.begin(person, host, role, lasts, answer["request"]["grant"]["grant_id"])
@@ -70,6 +72,8 @@ class RandomLife:
         if not (right := self.recent(which)):
             return None
         answer = self.world.jit(right.host, right.person, op="extend", grant=right.grant, duration_s=lasts)
+        if self.is_unknown(answer):
+            self.begin_unknown(right.person, right.host, right.role, lasts)
         if self.is_unknown(answer) or (answer["ok"] and answer["request"]["state"] == "approved"):
             right.ends = max(right.ends, now()) + lasts * SECOND
         return f"{right.person} {right.host} {right.grant} {told(answer)}"
@@ -167,6 +171,10 @@ class RandomLife:
         self.world.heal(host)
         self.rights.hosts[host].cut = False
         self.rights.fault(host, now())
+        for person, where, role, lasts in self.undelivered:
+            if where == host:
+                self.begin(person, host, role, lasts + RECONNECTING // SECOND, "")
+        self.undelivered = [lost for lost in self.undelivered if lost[1] != host]
         return "done"
 
     def enforcer_dies(self, host: str) -> str | None:
@@ -275,6 +283,12 @@ class RandomLife:
 
     def begin(self, person: str, host: str, role: str, lasts: int, grant: str) -> None:
         self.rights.all.append(Right(person, host, role, ROLES[role], now() + lasts * SECOND, grant))
+
+    def begin_unknown(self, person: str, host: str, role: str, lasts: int) -> None:
+        """The answer was lost; where the cable is cut the kernel may yet deliver the request, once it is healed."""
+        self.begin(person, host, role, lasts, "")
+        if self.rights.hosts[host].cut:
+            self.undelivered.append((person, host, role, lasts))
 
     def use(self, person: str, host: str, request: str) -> None:
         """Run a program that only an end stops, if the grant comes into force."""

@@ -128,7 +128,7 @@ class Life(RuleBasedStateMachine):
 
 @pytest.mark.timeout(LASTS_S + 1200)
 def test_whatever_happens_hosts_allow_only_what_is_granted(lab: Lab) -> None:
-    """A violation is told with the seed and every step that led there."""
+    """A violation is told with the seed and every step of the life that led there."""
     with random_lab.opened(lab) as world:
         live(world)
 
