@@ -205,9 +205,16 @@ class RandomLab:
         }
 
     def enforces(self, host: str) -> bool:
-        """Whether the agent has its enforcer there."""
-        answer = self.jit(host, PEOPLE[0], op="status", all=False)
-        return bool(answer["ok"] and answer["enforcer"]["connected"])
+        """Whether the agent has its enforcer there, by the word it gives to anybody who is not disabled."""
+        answers = (self.jit(host, person, op="status", all=False) for person in PEOPLE)
+        return any(answer["ok"] and answer["enforcer"]["connected"] for answer in answers)
+
+    def told(self) -> str:
+        """What may keep server and hosts from agreeing, for a failure's text."""
+        status = {
+            f"{person} {host}": self.jit(host, person, op="status", all=False) for host in HOSTS for person in PEOPLE
+        }
+        return f"{self.views()} {status}"
 
     def until(self, what: str, true: Callable[[], bool], *, describe: Callable[[], object] = lambda: "") -> None:
         """Raises `NotInTime`."""

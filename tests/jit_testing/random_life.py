@@ -207,7 +207,9 @@ class RandomLife:
         for host in HOSTS:
             self.heal(host)
             self.enforcer_returns(host)
-        self.world.until("server and hosts agree", self.agree, describe=self.world.views)
+        if self.disabled == set(PEOPLE):
+            self.enable()  # an agent tells nothing to who is disabled
+        self.world.until("server and hosts agree", self.agree, describe=self.world.told)
         self.rights.settled()
         return "agreed"
 
